@@ -1,0 +1,46 @@
+# The project's commands. Each target installs the tools it needs when they are missing (tests/setup).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test lint model fmt
+
+SETUP := tests/setup
+LISTEN ?= 127.0.0.1:7420
+ADMIN_LISTEN ?= 127.0.0.1:7421
+ROWS ?= all
+
+# The tools that tests/setup installs; tests and lint find them before others.
+test lint: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start a development server (no Redis, no config) and take a first lock; LISTEN=, ADMIN_LISTEN=
+	@$(SETUP)/run-dev.sh $(LISTEN) $(ADMIN_LISTEN)
+
+test: ## unit and integration tests, on real redis-server processes
+	@$(SETUP)/redis.sh
+	@$(SETUP)/grpcurl.sh
+	cargo build --workspace --locked
+	cargo test --workspace --locked
+
+lint: ## formatting, tidiness, shell, proto, dependencies, clippy, docs
+	cargo fmt --all --check
+	$(SETUP)/tidy.sh
+	$(SETUP)/tidy_test.sh
+	@$(SETUP)/shellcheck.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh
+	@$(SETUP)/buf.sh
+	buf lint proto
+	@$(SETUP)/cargo-deny.sh
+	@cargo fetch --locked --quiet
+	cargo-deny --offline --locked check --hide-inclusion-graph licenses bans sources
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
+	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
+
+fmt: ## format the Rust sources
+	cargo fmt --all

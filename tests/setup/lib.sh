@@ -1,0 +1,28 @@
+# Shared by the scripts beside it, which source it: changes to the repository's root, installs nothing itself.
+# shellcheck shell=bash
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+
+say() { echo "setup: $*"; }
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# as_root COMMAND...: as it is for root, else through sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# apt_install WHY PACKAGE...: from Debian's packages, or says what to install where that cannot be done.
+apt_install() {
+    local why=$1
+    shift
+    have apt-get || die "$why: no apt-get here, install $* by hand"
+    [ "$(id -u)" -eq 0 ] || have sudo || die "$why: not root and no sudo, install $* by hand"
+    say "$why: installing $* with apt-get"
+    as_root apt-get update -qq >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
