@@ -1,0 +1,120 @@
+//! The numbers of the protocol: what is configured, and what follows from it.
+
+use crate::mutants::Mutants;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// Acquire rounds of one attempt before it cleans up and backs off.
+pub const ROUNDS: u8 = 3;
+/// What is taken off every validity beside the drift: the granularity of Redis expiry.
+pub const EPSILON: Duration = Duration::from_millis(2);
+/// A call that gets no quorum goes on trying for so long.
+pub const GIVE_UP: Duration = Duration::from_millis(800);
+/// Shortest and longest pause between attempts; drawn at random so that contenders part ways.
+pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
+/// How far a master's TIME may be from its estimate: more is a step, or a command that lay around.
+pub const CLOCK_WINDOW: Duration = Duration::from_secs(1);
+/// A master that is up and silent is asked this often.
+pub const PROBE: Duration = Duration::from_secs(1);
+/// The head of a queue asks at least this often, whatever notices and timers say.
+pub const POLL: Duration = Duration::from_secs(1);
+/// Waiters of one resource on one replica, unless configured otherwise.
+pub const MAX_WAITERS: usize = 10_000;
+
+/// What happens when a master lost (or may have lost) its memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RestartPolicy {
+    /// It may not vote until everything it may have forgotten has expired.
+    #[default]
+    Quarantine,
+    /// It votes at once. Neither exclusion nor token order across a restart.
+    Trust,
+}
+
+/// What the engine must know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// How many masters there are.
+    pub masters: usize,
+    /// Bound on the drift between two clocks, in parts per million.
+    pub drift_ppm: u32,
+    /// The longest TTL a lease may have.
+    pub max_ttl: Duration,
+    /// SKEW: bound on the difference between any two clocks of replicas and masters.
+    pub clock_skew: Duration,
+    /// What a master does after a restart.
+    pub restart_policy: RestartPolicy,
+    /// A command without an answer after so long is unknown; one a master.
+    pub command_timeouts: Vec<Duration>,
+    /// A stalled master's connection is given up after so long; one a master.
+    pub connect_timeouts: Vec<Duration>,
+    /// Waiters of one resource.
+    pub max_waiters: usize,
+    /// Seeded bugs; none outside tests.
+    pub mutants: Mutants,
+}
+
+impl Params {
+    /// Votes that decide: a majority.
+    pub fn quorum(&self) -> usize {
+        self.masters / 2 + 1
+    }
+
+    /// How long a grant that began at `started` may be relied on: ttl less drift and [`EPSILON`].
+    pub fn valid_until(&self, started: Instant, ttl: Duration) -> Instant {
+        (started + ttl.saturating_sub(self.drift_of(ttl))).minus(EPSILON)
+    }
+
+    /// QUAR: `max(max_ttl × (1 + drift), 2 × skew) + 1 s`, none under [`RestartPolicy::Trust`].
+    pub fn quarantine(&self) -> Duration {
+        match self.restart_policy {
+            RestartPolicy::Quarantine => {
+                let forgotten = self.max_ttl + self.drift_of(self.max_ttl);
+                forgotten.max(2 * self.clock_skew) + Duration::from_secs(1)
+            }
+            RestartPolicy::Trust => Duration::ZERO,
+        }
+    }
+
+    fn drift_of(&self, span: Duration) -> Duration {
+        Duration::from_nanos((span.as_nanos() * u128::from(self.drift_ppm) / 1_000_000) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(max_ttl: u64, skew: u64) -> Params {
+        Params {
+            masters: 5,
+            drift_ppm: 10_000,
+            max_ttl: Duration::from_secs(max_ttl),
+            clock_skew: Duration::from_secs(skew),
+            restart_policy: RestartPolicy::Quarantine,
+            command_timeouts: vec![Duration::from_millis(100); 5],
+            connect_timeouts: vec![Duration::from_secs(1); 5],
+            max_waiters: MAX_WAITERS,
+            mutants: Mutants::default(),
+        }
+    }
+
+    #[test]
+    fn the_quarantine_covers_the_longest_lease_and_twice_the_skew() {
+        assert_eq!(params(60, 10).quarantine(), Duration::from_millis(61_600));
+        assert_eq!(params(2, 10).quarantine(), Duration::from_secs(21));
+    }
+
+    #[test]
+    fn validity_is_ttl_less_drift_and_epsilon() {
+        let until = params(60, 10).valid_until(Instant::default(), Duration::from_secs(10));
+        assert_eq!(until.since(Instant::default()), Duration::from_millis(9_898));
+    }
+
+    #[test]
+    fn a_quorum_is_a_majority() {
+        for (masters, quorum) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)] {
+            assert_eq!(Params { masters, ..params(60, 10) }.quorum(), quorum);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The waiters of one resource on this replica: first come, first served, and only the head talks
+//! to the masters.
+//!
+//! Owns the order and what is known of the present holder. Does not decide when to ask: the
+//! replica does.
+
+use crate::ids::LeaseHash;
+use crate::script::{Claim, Occupant};
+use crate::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One Acquire in the queue.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) call: u64,
+    pub(crate) claim: Arc<Claim>,
+    /// Waits for its turn; otherwise it takes what the next answer is.
+    pub(crate) patient: bool,
+    /// Answered by then, give or take a round.
+    pub(crate) soft: Instant,
+    /// Answered by then, whatever is under way.
+    pub(crate) hard: Option<Instant>,
+    pub(crate) stage: Stage,
+    /// Since when its attempts have found no quorum.
+    pub(crate) trouble: Option<Instant>,
+}
+
+/// What an entry is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Waiting,
+    /// An operation is under way.
+    Asking(u64),
+    /// Between attempts.
+    Pausing(Instant),
+}
+
+/// What is known of the present holder.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    occupant: Occupant,
+    as_of: Instant,
+}
+
+impl Note {
+    pub(crate) fn new(occupant: Occupant, as_of: Instant) -> Self {
+        Self { occupant, as_of }
+    }
+
+    pub(crate) fn lease(&self) -> Option<LeaseHash> {
+        self.occupant.lease()
+    }
+
+    /// The holder, with what is left by now.
+    pub(crate) fn occupant(&self, now: Instant) -> Occupant {
+        let left = |remaining: Duration| remaining.saturating_sub(now.since(self.as_of));
+        Occupant { remaining: self.occupant.remaining.map(left), ..self.occupant.clone() }
+    }
+
+    /// It was renewed for `ttl`.
+    pub(crate) fn renewed(&mut self, ttl: Duration, now: Instant) {
+        self.occupant = Occupant { remaining: Some(ttl), ..self.occupant(now) };
+        self.as_of = now;
+    }
+}
+
+/// The queue of one resource.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    entries: BTreeMap<u64, Entry>,
+    by_lease: BTreeMap<LeaseHash, u64>,
+    impatient: BTreeSet<u64>,
+    pub(crate) note: Option<Note>,
+    /// When the head asks again.
+    pub(crate) next_try: Instant,
+    /// Waiters of other replicas heard the last release.
+    pub(crate) crowded: bool,
+    pub(crate) subscribed: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            by_lease: BTreeMap::new(),
+            impatient: BTreeSet::new(),
+            note: None,
+            next_try: now,
+            crowded: false,
+            subscribed: false,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Entries that wait for their turn, whoever is being served.
+    pub(crate) fn waiters(&self) -> usize {
+        self.entries.len() - self.impatient.len()
+    }
+
+    pub(crate) fn push(&mut self, ticket: u64, entry: Entry) {
+        self.by_lease.insert(entry.claim.lease, ticket);
+        if !entry.patient {
+            self.impatient.insert(ticket);
+        }
+        self.entries.insert(ticket, entry);
+    }
+
+    pub(crate) fn remove(&mut self, ticket: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&ticket)?;
+        self.by_lease.remove(&entry.claim.lease);
+        self.impatient.remove(&ticket);
+        Some(entry)
+    }
+
+    pub(crate) fn ticket_of(&self, lease: LeaseHash) -> Option<u64> {
+        self.by_lease.get(&lease).copied()
+    }
+
+    pub(crate) fn get_mut(&mut self, ticket: u64) -> Option<&mut Entry> {
+        self.entries.get_mut(&ticket)
+    }
+
+    pub(crate) fn get(&self, ticket: u64) -> Option<&Entry> {
+        self.entries.get(&ticket)
+    }
+
+    pub(crate) fn head(&self) -> Option<u64> {
+        self.entries.first_key_value().map(|(ticket, _)| *ticket)
+    }
+
+    /// Tickets that take what the next answer is.
+    pub(crate) fn impatient(&self) -> Vec<u64> {
+        self.impatient.iter().copied().collect()
+    }
+
+    pub(crate) fn tickets(&self) -> Vec<u64> {
+        self.entries.keys().copied().collect()
+    }
+
+    /// Does the head know who holds the lock, and waits?
+    pub(crate) fn head_is_asleep(&self) -> bool {
+        self.note.is_some()
+            && self.entries.values().next().is_some_and(|head| head.stage == Stage::Waiting)
+    }
+}

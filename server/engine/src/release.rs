@@ -1,0 +1,102 @@
+//! Giving a lease back: one fan-out and its outcome. Owns the count; does not send or wait.
+//!
+//! Source: docs/protocol.md, "Release".
+
+use crate::ids::{MasterId, MasterSet};
+use crate::params::Params;
+use crate::script::{Body, Deletion};
+
+/// A release in progress.
+#[derive(Debug)]
+pub struct Release {
+    answers: Vec<Answer>,
+}
+
+/// What happened to a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was there and is gone.
+    Released,
+    /// It was not there.
+    NotHeld,
+    /// It was not there; another lease was.
+    HeldByAnother,
+    /// Fewer than a quorum answered: gone at the latest when its ttl is over.
+    Unconfirmed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Pending,
+    /// Asked, and no answer: it may have been deleted.
+    Silent,
+    Deleted,
+    /// Nothing there, but an earlier request went unanswered: perhaps it was that one's doing.
+    PerhapsDeleted,
+    Other,
+    Nothing,
+}
+
+impl Release {
+    /// Nobody has answered.
+    pub fn new(params: &Params) -> Self {
+        Self { answers: vec![Answer::Pending; params.masters] }
+    }
+
+    /// A master's answer, or its silence.
+    pub fn handle_reply(&mut self, master: MasterId, body: &Body) {
+        let place = &mut self.answers[master.index()];
+        *place = match (body, *place) {
+            (Body::Released(Deletion::Deleted), _) => Answer::Deleted,
+            (Body::Released(Deletion::Nothing), Answer::Silent) => Answer::PerhapsDeleted,
+            (Body::Released(Deletion::Nothing | Deletion::Newer), _) => Answer::Nothing,
+            (Body::Released(Deletion::Other), _) => Answer::Other,
+            (_, Answer::Pending) => Answer::Silent,
+            (_, before) => before,
+        };
+    }
+
+    /// Masters that did not answer, to be asked again.
+    pub fn silent(&self) -> MasterSet {
+        self.masters(Answer::Silent)
+    }
+
+    /// Masters that had the lease and have it no more.
+    pub fn deleted(&self) -> MasterSet {
+        self.masters(Answer::Deleted)
+    }
+
+    /// Decided before everybody answered?
+    pub fn outcome(&self, params: &Params) -> Option<Outcome> {
+        let quorum = params.quorum();
+        let deleted = self.count(Answer::Deleted);
+        if deleted >= quorum {
+            return Some(Outcome::Released);
+        }
+        if self.count(Answer::Pending) > 0 {
+            return None;
+        }
+        let silent = self.count(Answer::Silent);
+        if params.masters - silent < quorum {
+            return None;
+        }
+        let possible = deleted + silent + self.count(Answer::PerhapsDeleted);
+        let touched = deleted + self.count(Answer::PerhapsDeleted);
+        Some(if touched >= 1 && possible >= quorum {
+            Outcome::Released
+        } else if self.count(Answer::Other) >= 1 {
+            Outcome::HeldByAnother
+        } else {
+            Outcome::NotHeld
+        })
+    }
+
+    fn masters(&self, answer: Answer) -> MasterSet {
+        let places = self.answers.iter().enumerate();
+        places.filter(|(_, a)| **a == answer).map(|(index, _)| MasterId(index as u8)).collect()
+    }
+
+    fn count(&self, answer: Answer) -> usize {
+        self.answers.iter().filter(|other| **other == answer).count()
+    }
+}

@@ -1,0 +1,176 @@
+//! What callers ask of a replica, and what they are told.
+
+use crate::acquire::Grant;
+use crate::ballot::Ballot;
+use crate::extend::Loss;
+use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
+use crate::master::{MasterState, Session};
+use crate::reading::{Reading, TokenStanding};
+use crate::release::Outcome;
+use crate::script::{Body, Claim, Occupant, Renewal, Request};
+use crate::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A caller's name for its call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CallId(pub u64);
+
+/// What a caller wants. A `deadline` is the last moment at which an answer is still of use.
+#[derive(Debug, Clone)]
+pub enum Call {
+    /// Take a lock, waiting in the queue for so long.
+    Acquire {
+        /// What is asked for.
+        claim: Arc<Claim>,
+        /// Zero: try once.
+        wait: Duration,
+        /// The caller's own.
+        deadline: Option<Instant>,
+    },
+    /// Renew a lease.
+    Extend {
+        /// What is asked for.
+        renewal: Arc<Renewal>,
+        /// The caller's own.
+        deadline: Option<Instant>,
+    },
+    /// Give a lease back.
+    Release {
+        /// What is locked.
+        resource: Resource,
+        /// By whom.
+        lease: LeaseHash,
+        /// The highest token the client has; zero if it never learned one.
+        token: Ballot,
+        /// The caller's own.
+        deadline: Option<Instant>,
+    },
+    /// Look at a resource.
+    Read {
+        /// Which.
+        resource: Resource,
+        /// How does this token stand? `None`: show what is there.
+        token: Option<Ballot>,
+        /// The caller's own.
+        deadline: Option<Instant>,
+    },
+}
+
+/// What a caller is told.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Acquire: it has the lock.
+    Granted(Granted),
+    /// Acquire: somebody else has it, or may have.
+    Held(Held),
+    /// Acquire: a later call with the same lease took its place.
+    Superseded,
+    /// Acquire: too many are waiting.
+    QueueFull,
+    /// Extend: it has it still.
+    Renewed(Grant),
+    /// Extend: it has not.
+    Lost(Loss),
+    /// Release: what happened.
+    Released(Outcome),
+    /// Read: what each master shows.
+    Shown {
+        /// The answers.
+        reading: Reading,
+        /// Waiters on this replica.
+        waiters: usize,
+    },
+    /// Read, with a token: how it stands.
+    Standing {
+        /// The answer.
+        standing: TokenStanding,
+        /// The highest token of the resource that this replica has seen; zero if none.
+        newest: Ballot,
+    },
+    /// Too few masters answered, for as long as it was tried.
+    NoQuorum(Vec<MasterAnswer>),
+    /// The caller's deadline came first.
+    OutOfTime,
+    /// This replica takes no more calls.
+    Draining,
+}
+
+/// A grant on its way to its caller.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Token and validity.
+    pub grant: Grant,
+    /// What takes it back if it cannot be delivered.
+    pub give_back: GiveBack,
+}
+
+/// How to take back a grant that nobody learned of.
+#[derive(Debug, Clone)]
+pub struct GiveBack {
+    pub(crate) resource: Resource,
+    pub(crate) request: Request,
+    pub(crate) masters: MasterSet,
+    pub(crate) until: Instant,
+}
+
+/// Contention.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The lease most masters show.
+    pub occupant: Occupant,
+    /// Waiters on this replica.
+    pub waiters: usize,
+}
+
+/// How one master answered, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasterAnswer {
+    /// Which one.
+    pub master: MasterId,
+    /// For people.
+    pub answer: String,
+}
+
+/// One master, for operators.
+#[derive(Debug, Clone)]
+pub struct MasterView {
+    /// Does it vote, and if not, why?
+    pub state: MasterState,
+    /// The process behind the connection.
+    pub session: Option<Session>,
+    /// How far its clock is ahead of this replica's, in microseconds.
+    pub clock_offset_micros: Option<i64>,
+    /// The last round trip.
+    pub round_trip: Option<Duration>,
+}
+
+/// The replica, for operators.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// In the order of the configuration.
+    pub masters: Vec<MasterView>,
+    /// Does a quorum of them vote?
+    pub has_quorum: bool,
+    /// Is this replica's clock within bounds of a quorum's?
+    pub clock_fits: bool,
+    /// Acquires that wait for their turn.
+    pub waiters: usize,
+}
+
+pub(super) fn describe(answer: Option<&Body>) -> String {
+    match answer {
+        None => "no answer yet".into(),
+        Some(Body::Unknown(why)) => why.to_string(),
+        Some(Body::Ok { .. }) => "voted for it".into(),
+        Some(Body::Held(_)) => "held by another lease".into(),
+        Some(Body::Stale) => "has seen a higher ballot".into(),
+        Some(Body::Lost { .. }) => "holds another lease".into(),
+        Some(Body::Absent) => "does not hold it".into(),
+        Some(Body::NotVoting(_)) => "in quarantine".into(),
+        Some(Body::Misfit) => "belongs to a deployment configured differently".into(),
+        Some(Body::Late) => "clock not where it was expected, or command delayed".into(),
+        Some(Body::Ahead) => "this replica's ballot is ahead of its clock".into(),
+        Some(other) => format!("{other:?}"),
+    }
+}

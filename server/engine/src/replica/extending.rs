@@ -1,0 +1,259 @@
+//! Extend: rounds until it is renewed, lost or out of time; then proof-repair of the masters that
+//! do not have the lease, in the background.
+
+use super::call::{Answer, CallId};
+use super::{Operation, Place, Replica, Timer};
+use crate::extend::{Extend, Loss, Verdict};
+use crate::ids::{Info, MasterId, MasterSet};
+use crate::master::Purpose;
+use crate::mutants::Mutant;
+use crate::params::GIVE_UP;
+use crate::script::{Body, Renewal, Request, Standing};
+use crate::tally::Tally;
+use crate::time::{Instant, Now};
+use std::sync::Arc;
+
+/// Rounds run on top when a repair was refused because the bucket's floor had moved on.
+const EXTRA_ROUNDS: u8 = 2;
+
+/// An Extend in progress.
+#[derive(Debug)]
+pub(super) struct Extending {
+    call: Option<CallId>,
+    soft: Instant,
+    machine: Extend,
+    phase: Phase,
+    extra_rounds: u8,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The token is above every ballot this replica has seen: what have the masters seen?
+    Learning(Tally),
+    /// A round is under way.
+    Asking,
+    /// Between rounds.
+    Pausing,
+    /// Decided; the last answers decide whom to repair.
+    Settling,
+    /// A voter is asked for holder and metadata.
+    Sourcing(MasterSet),
+    /// Repairs are under way: so many, and was one refused?
+    Repairing(usize, bool),
+}
+
+impl Replica {
+    pub(super) fn begin_extend(
+        &mut self,
+        id: CallId,
+        renewal: Arc<Renewal>,
+        deadline: Option<Instant>,
+        now: Now,
+    ) {
+        if !self.clock_fits(now) {
+            self.answer(id, Answer::NoQuorum(Vec::new()));
+            return;
+        }
+        let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
+        let operation = self.number();
+        self.calls.insert(id, Place::Operation(operation));
+        self.set_timer(soft, Timer::Operation(operation));
+
+        let known = self.ballots.peek(now.wall_micros) > renewal.token;
+        let ballot = if known { self.ballots.draw(now.wall_micros) } else { renewal.token };
+        let read = Request::Read { resource: renewal.resource.clone() };
+        let machine = Extend::new(renewal, ballot, &self.params, now.boot);
+        let (round, request) = (machine.round(), machine.request());
+        let phase = match known {
+            true => Phase::Asking,
+            false => Phase::Learning(Tally::new(self.params.masters)),
+        };
+        let extending =
+            Extending { call: Some(id), soft, machine, phase, extra_rounds: EXTRA_ROUNDS };
+        self.operations.insert(operation, Operation::Extend(extending));
+        match known {
+            true => self.fan_out(operation, round, &request, now),
+            false => self.fan_out(operation, 0, &read, now),
+        }
+    }
+
+    pub(super) fn extend_reply(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        (master, purpose, body): (MasterId, Purpose, Body),
+        now: Now,
+    ) -> Option<Operation> {
+        match (&mut extending.phase, purpose) {
+            (Phase::Learning(tally), Purpose::Round { round: 0, .. }) => {
+                tally.record(master, body);
+                self.learned(operation, extending, now)
+            }
+            (Phase::Asking | Phase::Settling, Purpose::Round { round, .. }) => {
+                let params = Arc::clone(&self.params);
+                let machine = &mut extending.machine;
+                let verdict = machine.handle_reply(master, round, body, &params, now.boot);
+                self.extend_verdict(operation, extending, verdict, now)
+            }
+            (Phase::Sourcing(missing), Purpose::RepairSource { .. }) => {
+                let missing = *missing;
+                self.repair(operation, extending, missing, body, now)
+            }
+            (Phase::Repairing(left, refused), Purpose::Repair { .. }) => {
+                *left -= 1;
+                *refused |= body == Body::Refused;
+                let (left, refused) = (*left, *refused);
+                if left > 0 {
+                    return Some(Operation::Extend(extending));
+                }
+                if refused { self.extra_round(operation, extending, now) } else { None }
+            }
+            _ => Some(Operation::Extend(extending)),
+        }
+    }
+
+    pub(super) fn extend_timeout(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        now: Now,
+    ) -> Option<Operation> {
+        if now.boot >= extending.soft
+            && let Some(call) = extending.call
+        {
+            let answers = self.explain(extending.machine.tally());
+            self.answer(call, Answer::NoQuorum(answers));
+            return None;
+        }
+        if matches!(extending.phase, Phase::Pausing) {
+            extending.phase = Phase::Asking;
+            self.extend_again(operation, &mut extending, now);
+        }
+        Some(Operation::Extend(extending))
+    }
+
+    /// Only ballots above the token prove anything. A token that no quorum has seen was never
+    /// granted, or was forgotten with the lease.
+    fn learned(&mut self, operation: u64, mut extending: Extending, now: Now) -> Option<Operation> {
+        let Phase::Learning(tally) = &extending.phase else {
+            return Some(Operation::Extend(extending));
+        };
+        if self.ballots.peek(now.wall_micros) > extending.machine.renewal().token {
+            extending.phase = Phase::Asking;
+            self.extend_again(operation, &mut extending, now);
+            return Some(Operation::Extend(extending));
+        }
+        if tally.pending() > 0 {
+            return Some(Operation::Extend(extending));
+        }
+        let voting =
+            tally.count(|body| matches!(body, Body::Read { standing: Standing::Voting, .. }));
+        let call = extending.call?;
+        let answer = if voting >= self.params.quorum() {
+            Answer::Lost(Loss::Gone)
+        } else {
+            Answer::NoQuorum(self.explain(tally))
+        };
+        self.answer(call, answer);
+        None
+    }
+
+    fn extend_again(&mut self, operation: u64, extending: &mut Extending, now: Now) {
+        let ballot = if self.params.mutants.has(Mutant::ExtendWithoutBallot) {
+            extending.machine.renewal().token
+        } else {
+            self.ballots.draw(now.wall_micros)
+        };
+        extending.machine.next_round(ballot, &self.params, now.boot);
+        let (round, request) = (extending.machine.round(), extending.machine.request());
+        self.fan_out(operation, round, &request, now);
+    }
+
+    fn extend_verdict(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        verdict: Verdict,
+        now: Now,
+    ) -> Option<Operation> {
+        match verdict {
+            Verdict::Pending => {}
+            Verdict::Renewed(grant) => {
+                if let Some(call) = extending.call.take() {
+                    self.answer(call, Answer::Renewed(grant));
+                    let renewal = Arc::clone(extending.machine.renewal());
+                    self.tokens.note(&renewal.resource, renewal.token);
+                    self.note_renewal(&renewal.resource, renewal.lease, renewal.ttl, now);
+                }
+                extending.phase = Phase::Settling;
+            }
+            // Nobody waits for what an extra round brings.
+            Verdict::Lost(_) | Verdict::Again if extending.call.is_none() => return None,
+            Verdict::Lost(loss) => {
+                self.answer(extending.call.take()?, Answer::Lost(loss));
+                return None;
+            }
+            Verdict::Again => {
+                let until = self.backoff(now);
+                extending.phase = Phase::Pausing;
+                self.set_timer(until, Timer::Operation(operation));
+            }
+        }
+        if matches!(extending.phase, Phase::Settling) && extending.machine.tally().pending() == 0 {
+            return self.settled(operation, extending, now);
+        }
+        Some(Operation::Extend(extending))
+    }
+
+    fn settled(&mut self, operation: u64, mut extending: Extending, now: Now) -> Option<Operation> {
+        let params = Arc::clone(&self.params);
+        let reachable =
+            |master: &MasterId| self.masters[master.index()].askable(&params, now).is_ok();
+        let missing: MasterSet = extending.machine.missing().iter().filter(reachable).collect();
+        let source = extending.machine.best_informed()?;
+        if missing.is_empty() || params.mutants.has(Mutant::NoRepair) {
+            return None;
+        }
+        extending.phase = Phase::Sourcing(missing);
+        let request = Request::Read { resource: extending.machine.renewal().resource.clone() };
+        let only = [source].into_iter().collect();
+        self.fan_out_to(only, Purpose::RepairSource { operation }, &request, now);
+        Some(Operation::Extend(extending))
+    }
+
+    fn repair(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        missing: MasterSet,
+        source: Body,
+        now: Now,
+    ) -> Option<Operation> {
+        let renewal = Arc::clone(extending.machine.renewal());
+        let (info, info_ballot) = source_of(&renewal, source)?;
+        let ballot = extending.machine.ballot();
+        let request = Request::Repair { renewal, ballot, info, info_ballot };
+        extending.phase = Phase::Repairing(missing.len(), false);
+        self.fan_out_to(missing, Purpose::Repair { operation }, &request, now);
+        Some(Operation::Extend(extending))
+    }
+
+    fn extra_round(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        now: Now,
+    ) -> Option<Operation> {
+        extending.extra_rounds = extending.extra_rounds.checked_sub(1)?;
+        extending.phase = Phase::Asking;
+        self.extend_again(operation, &mut extending, now);
+        Some(Operation::Extend(extending))
+    }
+}
+
+/// Holder and metadata, if the voter still has the lease.
+fn source_of(renewal: &Renewal, source: Body) -> Option<(Info, crate::ballot::Ballot)> {
+    let Body::Read { occupant: Some(occupant), .. } = source else { return None };
+    let lock = occupant.lock.filter(|lock| lock.lease == renewal.lease)?;
+    Some((lock.info, lock.info_ballot))
+}

@@ -1,0 +1,423 @@
+//! The whole of one replica, without the world: calls, replies and time go in, asks and answers
+//! come out.
+//!
+//! Owns the routing between operations, masters and callers. The rules of each operation are in
+//! its own file: [`acquiring`], [`extending`], [`releasing`], [`reading`]; [`tending`] keeps the
+//! masters voting. The counts are in [`crate::acquire`] and its neighbours.
+
+mod acquiring;
+mod call;
+mod extending;
+mod reading;
+mod releasing;
+mod tending;
+
+pub use call::{Answer, Call, CallId, GiveBack, Granted, Held, MasterAnswer, MasterView, Status};
+
+use crate::ballot::{Ballot, BallotClock};
+use crate::ids::{MasterId, MasterSet, Nonce, Resource};
+use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
+use crate::params::{BACKOFF, Params};
+use crate::queue::Queue;
+use crate::script::{Ask, Body, Reply, Request, Window};
+use crate::tally::Tally;
+use crate::time::{Instant, Now};
+use acquiring::Attempt;
+use extending::Extending;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use reading::ReadingOp;
+use releasing::Releasing;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the replica wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this to a master, after everything sent to it before.
+    Ask(Ask),
+    /// Tell a caller.
+    Answer(CallId, Answer),
+    /// Give up the connection to this master and make a new one.
+    Reset(MasterId),
+    /// Listen for notices about a resource.
+    Subscribe(Resource),
+    /// Stop listening.
+    Unsubscribe(Resource),
+}
+
+/// One replica.
+#[derive(Debug)]
+pub struct Replica {
+    params: Arc<Params>,
+    origin: u64,
+    rng: SmallRng,
+    ballots: BallotClock,
+    masters: Vec<Master>,
+    operations: BTreeMap<u64, Operation>,
+    queues: BTreeMap<Resource, Queue>,
+    calls: BTreeMap<CallId, Place>,
+    tokens: reading::Tokens,
+    timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
+    outputs: VecDeque<Output>,
+    /// Answers that are known without asking; fed back before a `handle_*` returns.
+    echoes: VecDeque<(MasterId, Purpose, Body)>,
+    last_number: u64,
+    draining: bool,
+}
+
+/// Where a call is being served.
+#[derive(Debug)]
+enum Place {
+    Queue(Resource, u64),
+    Operation(u64),
+}
+
+#[derive(Debug)]
+enum Operation {
+    Attempt(Attempt),
+    Extend(Extending),
+    Release(Releasing),
+    Read(ReadingOp),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The head of this queue asks again.
+    Queue(Resource),
+    /// This waiter's time is up, or its pause is over.
+    Waiter(Resource, u64),
+    /// This operation's pause is over, or its time is up.
+    Operation(u64),
+}
+
+impl Replica {
+    /// A replica that knows its masters' number and nothing else. `seed` makes its nonces,
+    /// incidents and pauses.
+    pub fn new(params: Arc<Params>, seed: [u8; 32], now: Now) -> Self {
+        let mut rng = SmallRng::from_seed(seed);
+        let masters =
+            (0..params.masters).map(|i| Master::new(MasterId(i as u8), now.boot)).collect();
+        Self {
+            origin: rng.random(),
+            rng,
+            ballots: BallotClock::default(),
+            masters,
+            operations: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            tokens: reading::Tokens::default(),
+            timers: BinaryHeap::new(),
+            outputs: VecDeque::new(),
+            echoes: VecDeque::new(),
+            last_number: 0,
+            draining: false,
+            params,
+        }
+    }
+
+    /// A caller wants something. The answer comes as [`Output::Answer`] with its id.
+    pub fn handle_call(&mut self, id: CallId, call: Call, now: Now) {
+        if self.draining {
+            self.answer(id, Answer::Draining);
+            return;
+        }
+        match call {
+            Call::Acquire { claim, wait, deadline } => {
+                self.begin_acquire(id, claim, wait, deadline, now);
+            }
+            Call::Extend { renewal, deadline } => self.begin_extend(id, renewal, deadline, now),
+            Call::Release { resource, lease, token, deadline } => {
+                self.begin_release(id, (resource, lease, token), deadline, now);
+            }
+            Call::Read { resource, token, deadline } => {
+                self.begin_read(id, resource, token, deadline, now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// A caller has gone away.
+    pub fn handle_cancel(&mut self, id: CallId, now: Now) {
+        match self.calls.remove(&id) {
+            Some(Place::Queue(resource, ticket)) => self.leave(&resource, ticket, now),
+            Some(Place::Operation(operation)) => self.disown(operation),
+            None => {}
+        }
+        self.settle(now);
+    }
+
+    /// A grant could not be delivered: nobody knows of it, so it is taken back.
+    pub fn handle_undelivered(&mut self, give_back: GiveBack, now: Now) {
+        self.errand_to_all(&give_back.request, give_back.masters, give_back.until, now);
+        self.wake(&give_back.resource, None, now);
+        self.settle(now);
+    }
+
+    /// A connection to a master is up, and this is who answers there.
+    pub fn handle_up(&mut self, master: MasterId, session: Session, now: Now) {
+        self.masters[master.index()].handle_up(session, now.boot);
+        self.find_twins();
+        self.tend(master, now);
+        self.settle(now);
+    }
+
+    /// A connection is gone, or could not be made.
+    pub fn handle_down(&mut self, master: MasterId, why: Down, now: Now) {
+        let text = match &why {
+            Down::Unreachable(text) | Down::Misconfigured(text) => Arc::clone(text),
+        };
+        for Outstanding { purpose, expired, .. } in self.masters[master.index()].handle_down(why) {
+            if !expired {
+                self.echoes.push_back((master, purpose, Body::Unknown(Arc::clone(&text))));
+            }
+        }
+        self.find_twins();
+        self.settle(now);
+    }
+
+    /// A master answered the ask `id`.
+    pub fn handle_reply(&mut self, master: MasterId, id: u64, reply: Reply, now: Now) {
+        self.ballots.learn(reply.seen);
+        let known = &mut self.masters[master.index()];
+        let Some(place) = known.outstanding.iter().position(|o| o.id == id) else { return };
+        let Some(ask) = known.outstanding.remove(place) else { return };
+        match known.learn(ask.sent, &reply, now.boot) {
+            Finding::Nothing => {}
+            Finding::ProbeNow => known.probe_due = now.boot,
+            Finding::Step => self.suspect(master, now),
+        }
+        if !ask.expired {
+            self.route(master, ask.purpose, reply.body, now);
+        }
+        self.tend(master, now);
+        self.settle(now);
+    }
+
+    /// Another replica (or this one) says that a resource became free.
+    pub fn handle_notice(&mut self, resource: &Resource, origin: u64, now: Now) {
+        if origin != self.origin {
+            let jitter = self.jitter(Duration::ZERO, Duration::from_millis(3));
+            self.wake_after(resource, jitter, now);
+            self.settle(now);
+        }
+    }
+
+    /// Notices about this resource arrive from now on: what was missed before is asked for.
+    pub fn handle_subscribed(&mut self, resource: &Resource, now: Now) {
+        self.wake_after(resource, Duration::ZERO, now);
+        self.settle(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for index in 0..self.masters.len() {
+            let master = MasterId(index as u8);
+            for purpose in self.masters[index].expire(&self.params, now.boot) {
+                let body = Body::Unknown("no answer in time".into());
+                self.echoes.push_back((master, purpose, body));
+            }
+            if self.masters[index].is_hopeless(&self.params, now.boot) {
+                self.outputs.push_back(Output::Reset(master));
+                self.handle_down(master, Down::Unreachable("no answer in time".into()), now);
+            }
+            self.tend(master, now);
+        }
+        while let Some(Reverse((at, _, _))) = self.timers.peek()
+            && *at <= now.boot
+            && let Some(Reverse((_, _, timer))) = self.timers.pop()
+        {
+            match timer {
+                Timer::Queue(resource) => self.serve(&resource, now),
+                Timer::Waiter(resource, ticket) => self.waiter_timeout(&resource, ticket, now),
+                Timer::Operation(operation) => self.operation_timeout(operation, now),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let timer = self.timers.peek().map(|Reverse((at, _, _))| *at);
+        let masters = self.masters.iter().flat_map(|master| {
+            let probe = master.run().map(|_| master.probe_due);
+            let adoption = master.adoption_at(&self.params, now);
+            [probe, adoption, master.timeout(&self.params)].into_iter().flatten()
+        });
+        timer.into_iter().chain(masters).min()
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Stops taking calls: waiters are told, unfinished attempts are cleaned up, granted leases
+    /// stay for their ttl.
+    pub fn handle_drain(&mut self, now: Now) {
+        self.draining = true;
+        let waiting: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in waiting {
+            if let Some(Place::Queue(..)) = self.calls.get(&id) {
+                self.handle_cancel(id, now);
+                self.answer(id, Answer::Draining);
+            }
+        }
+    }
+
+    /// How many calls are being served.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn settle(&mut self, now: Now) {
+        while let Some((master, purpose, body)) = self.echoes.pop_front() {
+            self.route(master, purpose, body, now);
+        }
+    }
+
+    fn route(&mut self, master: MasterId, purpose: Purpose, body: Body, now: Now) {
+        let operation = match purpose {
+            Purpose::Errand | Purpose::Probe => return,
+            Purpose::Notice(resource) => {
+                if let Body::Published(listeners) = body {
+                    self.count_listeners(&resource, listeners);
+                }
+                return;
+            }
+            Purpose::Round { operation, .. }
+            | Purpose::Repair { operation }
+            | Purpose::RepairSource { operation } => operation,
+        };
+        let round = match purpose {
+            Purpose::Round { round, .. } => round,
+            _ => 0,
+        };
+        let Some(taken) = self.operations.remove(&operation) else { return };
+        let left = match taken {
+            Operation::Attempt(attempt) => {
+                self.attempt_reply(operation, attempt, (master, purpose, body), now)
+            }
+            Operation::Extend(extending) => {
+                self.extend_reply(operation, extending, (master, purpose, body), now)
+            }
+            Operation::Release(releasing) => {
+                self.release_reply(operation, releasing, (master, round, body), now)
+            }
+            Operation::Read(reading) => {
+                self.read_reply(operation, reading, (master, round, body), now)
+            }
+        };
+        if let Some(left) = left {
+            self.operations.insert(operation, left);
+        }
+    }
+
+    fn operation_timeout(&mut self, operation: u64, now: Now) {
+        let Some(taken) = self.operations.remove(&operation) else { return };
+        let left = match taken {
+            Operation::Attempt(attempt) => Some(Operation::Attempt(attempt)),
+            Operation::Extend(extending) => self.extend_timeout(operation, extending, now),
+            Operation::Release(releasing) => self.release_timeout(operation, releasing, now),
+            Operation::Read(reading) => self.read_timeout(operation, reading, now),
+        };
+        if let Some(left) = left {
+            self.operations.insert(operation, left);
+        }
+    }
+
+    /// A round goes to every master that can be asked; for the others the answer is known.
+    fn fan_out(&mut self, operation: u64, round: u8, request: &Request, now: Now) {
+        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        self.fan_out_to(all, Purpose::Round { operation, round }, request, now);
+    }
+
+    fn fan_out_to(&mut self, to: MasterSet, purpose: Purpose, request: &Request, now: Now) {
+        for master in to.iter() {
+            match self.masters[master.index()].askable(&self.params, now) {
+                Ok((run, window)) => {
+                    self.ask(master, purpose.clone(), request.clone(), (run, window), now);
+                }
+                Err(why) => {
+                    self.echoes.push_back((master, purpose.clone(), Body::Unknown(why)));
+                }
+            }
+        }
+    }
+
+    /// Something a master must be told, now or when it is back; nobody waits for the answer.
+    fn errand_to_all(&mut self, request: &Request, to: MasterSet, until: Instant, now: Now) {
+        for master in to.iter() {
+            match self.masters[master.index()].run() {
+                Some(run) => {
+                    self.ask(master, Purpose::Errand, request.clone(), (run, Window::ANY), now);
+                }
+                None => self.masters[master.index()].owe(request.clone(), until),
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        master: MasterId,
+        purpose: Purpose,
+        request: Request,
+        (run, window): (crate::ids::RunId, Window),
+        now: Now,
+    ) {
+        let id = self.number();
+        let outstanding = Outstanding { id, purpose, sent: now.boot, expired: false };
+        self.masters[master.index()].outstanding.push_back(outstanding);
+        self.outputs.push_back(Output::Ask(Ask { master, id, run, window, request }));
+    }
+
+    fn answer(&mut self, id: CallId, answer: Answer) {
+        self.calls.remove(&id);
+        self.outputs.push_back(Output::Answer(id, answer));
+    }
+
+    fn set_timer(&mut self, at: Instant, timer: Timer) {
+        let number = self.number();
+        self.timers.push(Reverse((at, number, timer)));
+    }
+
+    fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn draw_nonce(&mut self) -> Nonce {
+        Nonce::acquired(self.rng.random())
+    }
+
+    /// A fresh ballot, or zero if this replica's clock is out of bounds: zero raises no floor.
+    fn barrier(&mut self, now: Now) -> Ballot {
+        if self.clock_fits(now) { self.ballots.draw(now.wall_micros) } else { Ballot::ZERO }
+    }
+
+    fn jitter(&mut self, from: Duration, to: Duration) -> Duration {
+        self.rng.random_range(from..=to)
+    }
+
+    fn backoff(&mut self, now: Now) -> Instant {
+        now.boot + self.jitter(BACKOFF.0, BACKOFF.1)
+    }
+
+    fn explain(&self, tally: &Tally) -> Vec<MasterAnswer> {
+        let explain = |index: usize| {
+            let master = MasterId(index as u8);
+            MasterAnswer { master, answer: call::describe(tally.get(master)) }
+        };
+        (0..self.masters.len()).map(explain).collect()
+    }
+
+    fn find_twins(&mut self) {
+        let mut seen = BTreeSet::new();
+        for master in &mut self.masters {
+            let run = master.session().map(|session| session.run.clone());
+            master.set_twin(run.is_some_and(|run| !seen.insert(run)));
+        }
+    }
+}

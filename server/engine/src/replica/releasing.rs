@@ -1,0 +1,192 @@
+//! Release: told to every master, again to the silent ones, and owed to those that stay silent.
+
+use super::call::{Answer, CallId};
+use super::{Operation, Place, Replica, Timer};
+use crate::ballot::Ballot;
+use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
+use crate::master::Purpose;
+use crate::params::GIVE_UP;
+use crate::release::{Outcome, Release};
+use crate::script::{Body, Deletion, Request, Window};
+use crate::time::{Instant, Now};
+
+/// A Release in progress.
+#[derive(Debug)]
+pub(super) struct Releasing {
+    call: Option<CallId>,
+    machine: Release,
+    resource: Resource,
+    lease: LeaseHash,
+    /// What the asks carry; the same for every repetition of one fan-out.
+    token: Ballot,
+    ballot: Ballot,
+    /// The client never learned its token: the ballot speaks for it.
+    tokenless: bool,
+    /// Masters that deleted the lease before the fan-out was begun anew.
+    deleted: MasterSet,
+    round: u8,
+    waiting: MasterSet,
+    soft: Instant,
+}
+
+impl Replica {
+    pub(super) fn begin_release(
+        &mut self,
+        id: CallId,
+        (resource, lease, token): (Resource, LeaseHash, Ballot),
+        deadline: Option<Instant>,
+        now: Now,
+    ) {
+        let tokenless = token == Ballot::ZERO;
+        if tokenless && !self.clock_fits(now) {
+            self.answer(id, Answer::Released(Outcome::Unconfirmed));
+            return;
+        }
+        let ballot = self.barrier(now);
+        let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
+        let operation = self.number();
+        self.calls.insert(id, Place::Operation(operation));
+        self.set_timer(soft, Timer::Operation(operation));
+        let mut releasing = Releasing {
+            call: Some(id),
+            machine: Release::new(&self.params),
+            resource: resource.clone(),
+            lease,
+            token: if tokenless { ballot } else { token },
+            ballot,
+            tokenless,
+            deleted: MasterSet::default(),
+            round: 0,
+            waiting: MasterSet::default(),
+            soft,
+        };
+        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        self.ask_release(operation, &mut releasing, all, now);
+        self.publish(&resource, now);
+        self.operations.insert(operation, Operation::Release(releasing));
+        // In the same write as the release, and behind it on every connection: a handover costs
+        // one round trip.
+        self.wake(&resource, Some(lease), now);
+    }
+
+    fn ask_release(&mut self, operation: u64, op: &mut Releasing, to: MasterSet, now: Now) {
+        let request = op.request();
+        op.round += 1;
+        op.waiting = to;
+        let purpose = Purpose::Round { operation, round: op.round };
+        for master in to.iter() {
+            match self.masters[master.index()].run() {
+                Some(run) => {
+                    self.ask(master, purpose.clone(), request.clone(), (run, Window::ANY), now);
+                }
+                None => {
+                    let body = Body::Unknown("unreachable".into());
+                    self.echoes.push_back((master, purpose.clone(), body));
+                }
+            }
+        }
+    }
+
+    /// Everybody who waits for or watches the resource is told, beside the release.
+    fn publish(&mut self, resource: &Resource, now: Now) {
+        let request = Request::Publish { resource: resource.clone(), origin: self.origin };
+        for index in 0..self.masters.len() {
+            if let Some(run) = self.masters[index].run() {
+                let purpose = match self.queues.contains_key(resource) {
+                    true => Purpose::Notice(resource.clone()),
+                    false => Purpose::Errand,
+                };
+                let to = MasterId(index as u8);
+                self.ask(to, purpose, request.clone(), (run, Window::ANY), now);
+            }
+        }
+    }
+
+    pub(super) fn release_reply(
+        &mut self,
+        operation: u64,
+        mut op: Releasing,
+        (master, round, body): (MasterId, u8, Body),
+        now: Now,
+    ) -> Option<Operation> {
+        if round != op.round {
+            return Some(Operation::Release(op));
+        }
+        op.waiting.remove(master);
+        let body = match body {
+            Body::Released(Deletion::Nothing) if op.deleted.contains(master) => {
+                Body::Released(Deletion::Deleted)
+            }
+            body => body,
+        };
+        if body == Body::Released(Deletion::Newer) && op.tokenless && op.round == 1 {
+            self.release_anew(operation, &mut op, now);
+            return Some(Operation::Release(op));
+        }
+        op.machine.handle_reply(master, &body);
+        if let Some(outcome) = op.machine.outcome(&self.params)
+            && let Some(call) = op.call.take()
+        {
+            self.answer(call, Answer::Released(outcome));
+        }
+        if !op.waiting.is_empty() {
+            return Some(Operation::Release(op));
+        }
+        if op.machine.silent().is_empty() {
+            return None;
+        }
+        let until = self.backoff(now);
+        self.set_timer(until, Timer::Operation(operation));
+        Some(Operation::Release(op))
+    }
+
+    pub(super) fn release_timeout(
+        &mut self,
+        operation: u64,
+        mut op: Releasing,
+        now: Now,
+    ) -> Option<Operation> {
+        if now.boot >= op.soft {
+            self.owe_release(&op, now);
+            if let Some(call) = op.call {
+                self.answer(call, Answer::Released(Outcome::Unconfirmed));
+            }
+            return None;
+        }
+        if op.waiting.is_empty() {
+            let silent = op.machine.silent();
+            self.ask_release(operation, &mut op, silent, now);
+        }
+        Some(Operation::Release(op))
+    }
+
+    /// A ballot below the lock's token only shows that another replica's clock is ahead; the reply
+    /// has taught this one. Everybody is asked again, with one ballot above: the lease_id may be
+    /// used again only when a quorum has seen the highest ballot sent (docs/adr/0004).
+    fn release_anew(&mut self, operation: u64, op: &mut Releasing, now: Now) {
+        op.deleted = op.machine.deleted();
+        op.machine = Release::new(&self.params);
+        op.ballot = self.ballots.draw(now.wall_micros);
+        op.token = op.ballot;
+        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        self.ask_release(operation, op, all, now);
+    }
+
+    fn owe_release(&mut self, op: &Releasing, now: Now) {
+        let until = now.boot + self.params.max_ttl;
+        for master in op.machine.silent().iter() {
+            self.masters[master.index()].owe(op.request(), until);
+        }
+    }
+}
+
+impl Releasing {
+    fn request(&self) -> Request {
+        Request::Release {
+            resource: self.resource.clone(),
+            lease: self.lease,
+            token: self.token,
+            ballot: self.ballot,
+        }
+    }
+}

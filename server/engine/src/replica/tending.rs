@@ -1,0 +1,84 @@
+//! Keeping the masters voting: probes, quarantines and their adoption, clocks, and what they are
+//! still owed.
+
+use super::Replica;
+use super::call::{MasterView, Status};
+use crate::ids::{Incident, MasterId};
+use crate::master::Purpose;
+use crate::params::{PROBE, RestartPolicy};
+use crate::script::{Request, Window};
+use crate::time::Now;
+use rand::Rng;
+
+impl Replica {
+    /// The replica's view of its masters and itself.
+    pub fn status(&self, now: Now) -> Status {
+        let view = |master: &crate::master::Master| MasterView {
+            state: master.state(&self.params, now),
+            session: master.session().cloned(),
+            clock_offset_micros: master.clock_offset_micros(now),
+            round_trip: master.round_trip(),
+        };
+        Status {
+            masters: self.masters.iter().map(view).collect(),
+            has_quorum: self.voting(now) >= self.params.quorum() && self.clock_fits(now),
+            clock_fits: self.clock_fits(now),
+            waiters: self.queues.values().map(|queue| queue.waiters()).sum(),
+        }
+    }
+
+    /// A replica whose clock differs from a quorum's by more than half the skew proposes nothing.
+    pub(super) fn clock_fits(&self, now: Now) -> bool {
+        let bound = self.params.clock_skew.as_micros() as i64 / 2;
+        let off = self.masters.iter().filter(|master| {
+            master.clock_offset_micros(now).is_some_and(|ahead| ahead.abs() > bound)
+        });
+        off.count() < self.params.quorum()
+    }
+
+    fn voting(&self, now: Now) -> usize {
+        self.masters.iter().filter(|master| master.votes(&self.params, now)).count()
+    }
+
+    /// Sends what is due to this master: an adoption, a probe, what it is owed.
+    pub(super) fn tend(&mut self, id: MasterId, now: Now) {
+        let clock_fits = self.clock_fits(now);
+        let master = &mut self.masters[id.index()];
+        let Some(run) = master.run() else { return };
+        let adoption = master.adoption_due(&self.params, now.boot).filter(|_| clock_fits);
+        let due = master.probe_due <= now.boot;
+        let debts = master.settle_debts(now.boot);
+        if due {
+            master.probe_due = now.boot + PROBE;
+        }
+        let mut requests = Vec::new();
+        if let Some(incident) = adoption.filter(|_| due) {
+            let base = self.ballots.draw(now.wall_micros);
+            requests.push(Request::Adopt { incident, base });
+        } else if due {
+            let incident = Incident(self.rng.random_range(1..=u64::MAX));
+            requests.push(Request::Observe { incident });
+        }
+        requests.extend(debts);
+        for request in requests {
+            let purpose = match request {
+                Request::Observe { .. } | Request::Adopt { .. } => Purpose::Probe,
+                _ => Purpose::Errand,
+            };
+            self.ask(id, purpose, request, (run.clone(), Window::ANY), now);
+        }
+    }
+
+    /// The clock of a voting master stepped: all replicas stop counting it for a quarantine. The
+    /// new time is believed when the answer shows that the incident is on record. Every suspect
+    /// carries an incident of its own: one sent twice could be adopted by an old stopwatch.
+    pub(super) fn suspect(&mut self, id: MasterId, now: Now) {
+        let Some(run) = self.masters[id.index()].run() else { return };
+        if self.params.restart_policy == RestartPolicy::Trust {
+            self.masters[id.index()].clock.forget();
+            return;
+        }
+        let incident = Incident(self.rng.random_range(1..=u64::MAX));
+        self.ask(id, Purpose::Probe, Request::Suspect { incident }, (run, Window::ANY), now);
+    }
+}
