@@ -126,8 +126,11 @@ impl Acquire {
         self.round += 1;
         self.ballot = ballot;
         self.started = now;
-        if !params.mutants.has(Mutant::MixedRounds) {
-            self.tally = Tally::new(params.masters);
+        let old = std::mem::replace(&mut self.tally, Tally::new(params.masters));
+        if params.mutants.has(Mutant::MixedRounds) {
+            for (master, body) in old.iter().filter(|(_, body)| matches!(body, Body::Ok { .. })) {
+                self.tally.record(master, body.clone());
+            }
         }
     }
 

@@ -75,8 +75,8 @@ impl Reading {
     pub fn leadership(&self, params: &Params) -> Leadership {
         let quorum = params.quorum();
         let locks = self.voting_locks();
-        if let Some(lease) = self.leases().find(|lease| shows(&locks, *lease) >= quorum) {
-            return Leadership::Led(leader(&locks, lease, quorum));
+        if let Some(leader) = self.leases().find_map(|lease| leader(&locks, lease, quorum)) {
+            return Leadership::Led(leader);
         }
         if self.no_lease_can_have(params) {
             return Leadership::Vacant;
@@ -102,12 +102,14 @@ impl Reading {
             if count(lease, &|lock| lock.first <= token && token <= lock.token) >= quorum {
                 return Some(TokenStanding::Current);
             }
-            // The same token too: reads at different moments may show a contender that a repair
-            // overwrote in between (docs/adr/0005).
-            let later = |newer: &Lock| {
-                count(lease, &|lock| lock.first > token && lock.token == newer.token) >= quorum
+            // One later term that a quorum shows, not just later occupancies: reads at different
+            // moments may show a contender that a repair overwrote in between (docs/adr/0004).
+            let superseded_by = |term: Ballot| {
+                let shows =
+                    |lock: &Lock| token < lock.first && lock.first <= term && term <= lock.token;
+                count(lease, &shows) >= quorum
             };
-            if locks.iter().any(|(lock, _)| lock.lease == lease && later(lock)) {
+            if locks.iter().any(|(lock, _)| superseded_by(lock.token)) {
                 return Some(TokenStanding::Superseded);
             }
         }
@@ -152,22 +154,120 @@ impl Reading {
     }
 }
 
-fn shows(locks: &[(&Lock, Duration)], lease: LeaseHash) -> usize {
-    locks.iter().filter(|(lock, _)| lock.lease == lease).count()
+/// The lease leads if a quorum shows it with one term in common; the largest such term is its own.
+fn leader(locks: &[(&Lock, Duration)], lease: LeaseHash, quorum: usize) -> Option<Leader> {
+    let mine: Vec<_> = locks.iter().filter(|(lock, _)| lock.lease == lease).collect();
+    let agreed = |term: &Ballot| {
+        let shows = |lock: &Lock| lock.first <= *term && *term <= lock.token;
+        mine.iter().filter(|(lock, _)| shows(lock)).count() >= quorum
+    };
+    let token = mine.iter().map(|(lock, _)| lock.token).filter(agreed).max()?;
+    let mut remaining: Vec<Duration> = mine.iter().map(|(_, remaining)| *remaining).collect();
+    remaining.sort_unstable_by(|a, b| b.cmp(a));
+    let newest = mine.iter().map(|(lock, _)| *lock).max_by_key(|lock| lock.info_ballot)?;
+    Some(Leader {
+        lease,
+        token,
+        remaining: remaining[quorum - 1],
+        info: newest.info.clone(),
+        info_ballot: newest.info_ballot,
+    })
 }
 
-fn leader(locks: &[(&Lock, Duration)], lease: LeaseHash, quorum: usize) -> Leader {
-    let mine = || locks.iter().filter(|(lock, _)| lock.lease == lease);
-    let mut tokens: Vec<Ballot> = mine().map(|(lock, _)| lock.token).collect();
-    tokens.sort_unstable_by(|a, b| b.cmp(a));
-    let mut remaining: Vec<Duration> = mine().map(|(_, remaining)| *remaining).collect();
-    remaining.sort_unstable_by(|a, b| b.cmp(a));
-    let newest = mine().map(|(lock, _)| *lock).max_by_key(|lock| lock.info_ballot);
-    Leader {
-        lease,
-        token: tokens[quorum - 1],
-        remaining: remaining[quorum - 1],
-        info: newest.map(|lock| lock.info.clone()).unwrap_or_default(),
-        info_ballot: newest.map(|lock| lock.info_ballot).unwrap_or_default(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{MasterId, Nonce};
+    use crate::mutants::Mutants;
+    use crate::params::{MAX_WAITERS, RestartPolicy};
+
+    fn params() -> Params {
+        Params {
+            masters: 3,
+            drift_ppm: 10_000,
+            max_ttl: Duration::from_secs(60),
+            clock_skew: Duration::from_secs(10),
+            restart_policy: RestartPolicy::Quarantine,
+            command_timeouts: vec![Duration::from_millis(100); 3],
+            connect_timeouts: vec![Duration::from_secs(1); 3],
+            max_waiters: MAX_WAITERS,
+            mutants: Mutants::default(),
+        }
+    }
+
+    fn lock(lease: &str, first: u64, token: u64) -> Option<Occupant> {
+        let lock = Lock {
+            lease: LeaseHash::of(lease),
+            nonce: Nonce::SHARED,
+            first: Ballot(first),
+            ballot: Ballot(token),
+            token: Ballot(token),
+            info_ballot: Ballot(token),
+            ttl: Duration::from_secs(1),
+            info: Info::default(),
+        };
+        Some(Occupant { lock: Some(lock), remaining: Some(Duration::from_secs(1)) })
+    }
+
+    fn foreign() -> Option<Occupant> {
+        Some(Occupant { lock: None, remaining: None })
+    }
+
+    /// `None`: did not answer.
+    fn reading(shown: [Option<Option<Occupant>>; 3]) -> Reading {
+        let mut reading = Reading::new(&params());
+        for (index, shown) in shown.into_iter().enumerate() {
+            let body = match shown {
+                None => Body::Unknown("".into()),
+                Some(occupant) => Body::Read { standing: Standing::Voting, occupant },
+            };
+            reading.tally.record(MasterId(index as u8), body);
+        }
+        reading
+    }
+
+    fn term(reading: &Reading) -> Option<u64> {
+        match reading.leadership(&params()) {
+            Leadership::Led(leader) => Some(leader.token.0),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_leader_is_what_a_quorum_shows_with_one_term_in_common() {
+        assert_eq!(term(&reading([Some(lock("a", 5, 5)), Some(lock("a", 5, 5)), None])), Some(5));
+        assert_eq!(term(&reading([Some(lock("a", 3, 3)), Some(lock("a", 3, 6)), None])), Some(3));
+        assert_eq!(term(&reading([Some(lock("a", 3, 3)), Some(lock("a", 6, 6)), None])), None);
+        assert_eq!(term(&reading([Some(lock("a", 5, 5)), None, None])), None);
+    }
+
+    #[test]
+    fn vacant_only_if_no_lease_can_have_a_quorum() {
+        let is_vacant = |shown| reading(shown).leadership(&params()) == Leadership::Vacant;
+        assert!(is_vacant([Some(None), Some(None), None]));
+        assert!(is_vacant([Some(lock("a", 1, 1)), Some(None), Some(None)]));
+        assert!(!is_vacant([Some(lock("a", 1, 1)), Some(None), None]));
+        let foreign = reading([Some(foreign()), Some(foreign()), Some(None)]);
+        assert_eq!(
+            foreign.leadership(&params()),
+            Leadership::Unknown(Doubt::ForeignHolder),
+            "another library may hold it"
+        );
+        let silent = reading([None, None, Some(None)]);
+        assert_eq!(silent.leadership(&params()), Leadership::Unknown(Doubt::NoQuorum));
+    }
+
+    #[test]
+    fn a_token_stands_as_a_quorum_shows() {
+        let standing = |shown, token| reading(shown).standing_of(Ballot(token), &params());
+        let held = [Some(lock("a", 5, 7)), Some(lock("a", 5, 7)), None];
+        assert_eq!(standing(held.clone(), 5), Some(TokenStanding::Current));
+        assert_eq!(standing(held.clone(), 7), Some(TokenStanding::Current));
+        assert_eq!(standing(held.clone(), 4), Some(TokenStanding::Superseded));
+        assert_eq!(standing(held, 8), None);
+        let mixed = [Some(lock("b", 6, 6)), Some(lock("b", 9, 9)), Some(lock("a", 5, 5))];
+        assert_eq!(standing(mixed, 5), None, "two contenders' leftovers supersede nobody");
+        assert_eq!(standing([Some(None), Some(None), None], 5), Some(TokenStanding::NotHeld));
+        assert_eq!(standing([Some(None), None, None], 5), None);
     }
 }

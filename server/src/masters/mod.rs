@@ -65,6 +65,8 @@ pub enum Event {
         /// The replica that says so.
         origin: u64,
     },
+    /// The process is older than it was: its machine was restored from a snapshot.
+    Rewound,
     /// The connection is of no more use: lost, or the process behind it is not what it was.
     Closed(Down),
 }

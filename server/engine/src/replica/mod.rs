@@ -178,6 +178,12 @@ impl Replica {
         self.settle(now);
     }
 
+    /// There is proof outside the protocol that this master may have gone back in time.
+    pub fn handle_rewind(&mut self, master: MasterId, now: Now) {
+        self.suspect(master, now);
+        self.settle(now);
+    }
+
     /// A master answered the ask `id`.
     pub fn handle_reply(&mut self, master: MasterId, id: u64, reply: Reply, now: Now) {
         self.ballots.learn(reply.seen);

@@ -1,1 +1,30 @@
-//! Placeholder head.
+//! A Redis process as a master.
+//!
+//! Owns everything Redis: connections, scripts, the packed form of a lock. Redis types stop here.
+//! Deliberately absent: reconnecting below the handshake, resending, and judging votes.
+//!
+//! ```text
+//! connector  connects, shakes hands: who is it, is it fit, do the scripts run?
+//! endpoint   TCP and TLS
+//! link       one pipelined write a batch; replies in order
+//! scripts    one Lua file a script, run by EVALSHA
+//! codec      requests to commands, values to replies
+//! record     the packed form of a lock
+//! notices    publish and subscribe
+//! info       what INFO must say of a master, at the handshake and from then on
+//! operator   what `bootstrap` and `accept-config` do
+//! ```
+
+mod codec;
+mod connector;
+mod endpoint;
+mod info;
+mod link;
+mod notices;
+mod operator;
+mod record;
+mod scripts;
+
+pub use connector::{Deployment, RedisConnector};
+pub use endpoint::{Endpoint, Tls};
+pub use operator::{Operator, OperatorError, Vacancy};

@@ -1,0 +1,89 @@
+//! The callers' side of the driver. Dropping a call cancels it, at any moment: a grant that can no
+//! longer be delivered is taken back.
+
+use holdfast_engine::{Answer, Call, CallId, GiveBack, Status};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+/// The way to the driver. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    /// Unbounded, for every message belongs to an RPC, and those are bounded by the transport.
+    pub(super) messages: UnboundedSender<Message>,
+    pub(super) last_id: Arc<AtomicU64>,
+}
+
+/// What callers send to the driver.
+#[derive(Debug)]
+pub(super) enum Message {
+    Call(CallId, Call, oneshot::Sender<Answer>),
+    Cancel(CallId),
+    Undelivered(GiveBack),
+    Status(oneshot::Sender<Status>),
+    Drain(oneshot::Sender<()>),
+}
+
+/// The driver has ended: the process is going away.
+#[derive(Debug, thiserror::Error)]
+#[error("this replica is shutting down")]
+pub struct Closed;
+
+impl Handle {
+    /// Has a call served. Dropping the future cancels it.
+    pub async fn call(&self, call: Call) -> Result<Answer, Closed> {
+        let id = CallId(self.last_id.fetch_add(1, Ordering::Relaxed));
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Call(id, call, answer))?;
+        let mut pending = Pending { handle: self, id, answered: Some(answered) };
+        let answer = match &mut pending.answered {
+            Some(answered) => answered.await.map_err(|_| Closed),
+            None => Err(Closed),
+        };
+        pending.answered = None;
+        answer
+    }
+
+    /// The replica's view of its masters and itself.
+    pub async fn status(&self) -> Result<Status, Closed> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Status(answer))?;
+        answered.await.map_err(|_| Closed)
+    }
+
+    /// Stops taking calls; waiters are told. Resolves when no call is left, or after `patience`.
+    pub async fn drain(&self, patience: Duration) {
+        let (done, drained) = oneshot::channel();
+        if self.send(Message::Drain(done)).is_ok() {
+            // Out of patience, or nobody left to wait for: either way it is time to go.
+            let _ = tokio::time::timeout(patience, drained).await;
+        }
+    }
+
+    fn send(&self, message: Message) -> Result<(), Closed> {
+        self.messages.send(message).map_err(|_| Closed)
+    }
+}
+
+/// A call whose answer is awaited.
+struct Pending<'a> {
+    handle: &'a Handle,
+    id: CallId,
+    answered: Option<oneshot::Receiver<Answer>>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let Some(mut answered) = self.answered.take() else { return };
+        // The driver may have gone already; then there is nothing to take back.
+        let _ = match answered.try_recv() {
+            Ok(Answer::Granted(granted)) => {
+                self.handle.send(Message::Undelivered(granted.give_back))
+            }
+            Ok(_) => Ok(()),
+            Err(_) => self.handle.send(Message::Cancel(self.id)),
+        };
+    }
+}

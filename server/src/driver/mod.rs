@@ -1,0 +1,15 @@
+//! The one place where the engine meets a runtime: calls and replies in, asks and answers out.
+//!
+//! One task owns the replica and the way to every master. Each time it wakes it takes everything
+//! that waits, lets the replica decide, and sends each master what is for it in one write. Answers
+//! go out at quorum; stragglers settle without a task each; one timer serves all deadlines.
+//!
+//! [`handle`] is the callers' side, [`supervisor`] keeps one master connected, [`task`] is the loop.
+//! Deliberately absent: decisions. They are the engine's.
+
+mod handle;
+mod supervisor;
+mod task;
+
+pub use handle::{Closed, Handle};
+pub use task::spawn;

@@ -1,0 +1,221 @@
+//! Connecting to a Redis master, and the handshake: who is it, is it fit, do the scripts run?
+//!
+//! The identity learned here is bound to this connection. Nothing below reconnects.
+
+use super::endpoint::Endpoint;
+use super::info::Info;
+use super::link::RedisLink;
+use super::notices;
+use super::scripts::{self, SCRIPTS};
+use crate::masters::{Connection, Connector, Event};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdfast_engine::{Down, Resource, RunId, Session};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+
+/// How often a connected process is looked at: is it still the one it was, and fit?
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What all masters of a deployment share.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// The lock key of a resource is `prefix + resource + suffix`.
+    pub key_prefix: String,
+    /// See `key_prefix`.
+    pub key_suffix: String,
+    /// Prefix of Holdfast's own keys and channels.
+    pub namespace: String,
+    /// Hash of everything that replicas must agree on.
+    pub fingerprint: String,
+    /// The same in words.
+    pub fingerprint_text: String,
+    /// SKEW: how far a ballot may be ahead of a master's clock.
+    pub clock_skew: Duration,
+}
+
+impl Deployment {
+    /// Where the lock of a resource is.
+    pub fn lock_key(&self, resource: &Resource) -> String {
+        [&self.key_prefix, resource.name(), &self.key_suffix].concat()
+    }
+
+    /// Where the master's own state is.
+    pub fn state_key(&self) -> String {
+        format!("{}:st", self.namespace)
+    }
+
+    /// Where notices about a resource are published.
+    pub(super) fn channel(&self, resource: &Resource) -> String {
+        format!("{}{}", self.channel_prefix(), resource.name())
+    }
+
+    pub(super) fn channel_prefix(&self) -> String {
+        format!("{}:free:", self.namespace)
+    }
+
+    fn self_test_key(&self) -> String {
+        let mut random = [0; 16];
+        // Any name will do: nobody else's lock is called like this.
+        let _ = getrandom::fill(&mut random);
+        let name = u128::from_ne_bytes(random);
+        format!("{}holdfast-self-test-{name:032x}{}", self.key_prefix, self.key_suffix)
+    }
+}
+
+/// Makes connections to one Redis master.
+#[derive(Debug)]
+pub struct RedisConnector {
+    endpoint: Endpoint,
+    deployment: Arc<Deployment>,
+}
+
+impl RedisConnector {
+    /// For the master at `endpoint`.
+    pub fn new(endpoint: Endpoint, deployment: Arc<Deployment>) -> Self {
+        Self { endpoint, deployment }
+    }
+
+    async fn shake_hands(&self, events: UnboundedSender<Event>) -> Result<Connection, Down> {
+        let (mut connection, io) = open(&self.endpoint).await?;
+        let closed = events.clone();
+        let io = tokio::spawn(io.then(move |()| async move {
+            // A closed channel: the driver has gone, and nobody needs to know.
+            let _ = closed.send(Event::Closed(Down::Unreachable("connection closed".into())));
+        }));
+        let guard = TaskGuard(io);
+        let info = look(&mut connection).await?;
+        scripts::load(&mut connection).await.map_err(refused)?;
+        self.self_test(&mut connection).await?;
+        let notices =
+            notices::listen(&self.endpoint, Arc::clone(&self.deployment), events.clone()).await?;
+        let run = RunId(info.run_id().unwrap_or_default().into());
+        let session = Session { run, version: info.version().into() };
+        let watch = tokio::spawn(keep_looking(connection.clone(), info, events));
+        Ok(Connection {
+            session,
+            link: Box::new(RedisLink::new(
+                connection,
+                Arc::clone(&self.deployment),
+                notices,
+                [guard, TaskGuard(watch)],
+            )),
+        })
+    }
+
+    /// Proves every command the scripts need, and every key: scripts are not rolled back.
+    async fn self_test(&self, connection: &mut MultiplexedConnection) -> Result<(), Down> {
+        let wrong: Vec<String> = redis::cmd("EVALSHA")
+            .arg(&SCRIPTS.self_test.sha)
+            .arg(2)
+            .arg(self.deployment.self_test_key())
+            .arg(self.deployment.state_key())
+            .arg(format!("{}self-test", self.deployment.channel_prefix()))
+            .query_async(connection)
+            .await
+            .map_err(refused)?;
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(Down::Misconfigured(format!("self-test: {}", wrong.join("; ")).into())),
+        }
+    }
+}
+
+impl Connector for RedisConnector {
+    fn connect(
+        &mut self,
+        events: UnboundedSender<Event>,
+    ) -> BoxFuture<'_, Result<Connection, Down>> {
+        let patience = self.endpoint.connect_timeout;
+        async move {
+            match tokio::time::timeout(patience, self.shake_hands(events)).await {
+                Ok(result) => result,
+                Err(_) => Err(Down::Unreachable(
+                    format!("no connection within {}", humantime::format_duration(patience)).into(),
+                )),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// A background task that ends with its connection.
+#[derive(Debug)]
+pub(super) struct TaskGuard(pub(super) JoinHandle<()>);
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A connection, and the future that moves its bytes. It never times out by itself: the driver
+/// decides what is overdue.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+) -> Result<(MultiplexedConnection, BoxFuture<'static, ()>), Down> {
+    let stream = endpoint.open().await.map_err(|error| {
+        Down::Unreachable(format!("{}: {error}", endpoint.address()).into())
+    })?;
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_connection_timeout(None)
+        .set_pipeline_buffer_size(4_096);
+    let connected =
+        MultiplexedConnection::new_with_config(endpoint.session(), stream, config).await;
+    let (connection, io) = connected.map_err(refused)?;
+    Ok((connection, io.boxed()))
+}
+
+async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
+    let text: String = redis::cmd("INFO").query_async(connection).await.map_err(refused)?;
+    let info = Info::parse(&text);
+    match info.unfit() {
+        None => Ok(info),
+        Some(why) => Err(Down::Misconfigured(why.into())),
+    }
+}
+
+/// Looks at the process now and then: a run_id that changes on a live connection is a proxy's
+/// doing, an uptime that goes back is a machine restored from a snapshot.
+async fn keep_looking(
+    mut connection: MultiplexedConnection,
+    mut before: Info,
+    events: UnboundedSender<Event>,
+) {
+    let event = loop {
+        tokio::time::sleep(LOOK).await;
+        match look(&mut connection).await {
+            Err(down) => break Event::Closed(down),
+            Ok(info) if info.run_id() != before.run_id() => {
+                let why = "run_id changed on a live connection: a proxy is in between";
+                break Event::Closed(Down::Misconfigured(why.into()));
+            }
+            Ok(info) => {
+                if info.uptime_seconds() < before.uptime_seconds() {
+                    let _ = events.send(Event::Rewound);
+                }
+                before = info;
+            }
+        }
+    };
+    let _ = events.send(event);
+}
+
+/// An error of the server at the handshake. Wrong credentials and missing permissions are for the
+/// operator to mend; the rest may pass by itself.
+pub(super) fn refused(error: RedisError) -> Down {
+    let text: Arc<str> = error.to_string().into();
+    match error.kind() {
+        ErrorKind::AuthenticationFailed
+        | ErrorKind::InvalidClientConfig
+        | ErrorKind::Server(ServerErrorKind::NoPerm)
+        | ErrorKind::Server(ServerErrorKind::ResponseError) => Down::Misconfigured(text),
+        _ if text.contains("NOAUTH") || text.contains("WRONGPASS") => Down::Misconfigured(text),
+        _ => Down::Unreachable(text),
+    }
+}

@@ -1,0 +1,84 @@
+//! What INFO must say of a process that is to vote.
+
+use std::collections::HashMap;
+
+/// The fields of INFO.
+#[derive(Debug)]
+pub(super) struct Info(HashMap<String, String>);
+
+impl Info {
+    pub(super) fn parse(text: &str) -> Self {
+        let field = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_owned(), value.trim_end().to_owned()))
+        };
+        Self(text.lines().filter_map(field).collect())
+    }
+
+    fn get(&self, field: &str) -> Option<&str> {
+        self.0.get(field).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The identity of the process.
+    pub(super) fn run_id(&self) -> Option<&str> {
+        self.get("run_id")
+    }
+
+    pub(super) fn version(&self) -> &str {
+        self.get("redis_version").unwrap_or("unknown")
+    }
+
+    pub(super) fn uptime_seconds(&self) -> u64 {
+        self.get("uptime_in_seconds").and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// Why this process must not vote, if there is a reason.
+    pub(super) fn unfit(&self) -> Option<String> {
+        if self.run_id().is_none() {
+            return Some("INFO shows no run_id, so that a restart could not be noticed".into());
+        }
+        if self.get("cluster_enabled") == Some("1") {
+            return Some("cluster mode: a master is one process with all keys".into());
+        }
+        if let Some(role) = self.get("role").filter(|role| *role != "master") {
+            let of = self.get("master_host").unwrap_or("?");
+            let port = self.get("master_port").unwrap_or("?");
+            return Some(format!("role is {role} (of {of}:{port}); a master is independent"));
+        }
+        match self.get("maxmemory_policy") {
+            Some("noeviction") => None,
+            Some(policy) => Some(format!(
+                "maxmemory-policy is {policy}: locks could be evicted; set it to noeviction"
+            )),
+            None => Some("INFO shows no maxmemory_policy".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIT: &str = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nuptime_in_seconds:7\r\n\
+        # Memory\r\nmaxmemory_policy:noeviction\r\nrole:master\r\ncluster_enabled:0\r\n";
+
+    #[test]
+    fn a_plain_redis_is_fit() {
+        let info = Info::parse(FIT);
+        assert_eq!(info.unfit(), None);
+        assert_eq!((info.run_id(), info.uptime_seconds()), (Some("abc"), 7));
+    }
+
+    #[test]
+    fn each_reason_is_named() {
+        for (from, to, word) in [
+            ("run_id:abc", "run_id:", "run_id"),
+            ("cluster_enabled:0", "cluster_enabled:1", "cluster mode"),
+            ("role:master", "role:slave", "role is slave"),
+            ("noeviction", "allkeys-lru", "maxmemory-policy is allkeys-lru"),
+        ] {
+            let why = Info::parse(&FIT.replace(from, to)).unfit().unwrap();
+            assert!(why.contains(word), "{why}");
+        }
+    }
+}

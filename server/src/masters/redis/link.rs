@@ -1,0 +1,63 @@
+//! A connection in use: one pipelined write a batch, replies in the order of the asks.
+
+use super::codec;
+use super::connector::{Deployment, TaskGuard};
+use super::notices::Notices;
+use crate::masters::Link;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdfast_engine::{Ask, Reply, Request, Resource};
+use redis::aio::MultiplexedConnection;
+use std::sync::Arc;
+
+pub(super) struct RedisLink {
+    connection: MultiplexedConnection,
+    deployment: Arc<Deployment>,
+    notices: Notices,
+    _tasks: [TaskGuard; 2],
+}
+
+impl RedisLink {
+    pub(super) fn new(
+        connection: MultiplexedConnection,
+        deployment: Arc<Deployment>,
+        notices: Notices,
+        tasks: [TaskGuard; 2],
+    ) -> Self {
+        Self { connection, deployment, notices, _tasks: tasks }
+    }
+}
+
+impl Link for RedisLink {
+    fn send(&mut self, asks: Vec<Ask>) -> BoxFuture<'static, Vec<Reply>> {
+        let mut connection = self.connection.clone();
+        let mut pipe = redis::Pipeline::with_capacity(asks.len());
+        for ask in &asks {
+            pipe.add_command(codec::command(ask, &self.deployment));
+        }
+        let requests: Vec<Request> = asks.into_iter().map(|ask| ask.request).collect();
+        async move {
+            let answered = connection.send_packed_commands(&pipe, 0, requests.len()).await;
+            let values = match answered {
+                Ok(values) if values.len() == requests.len() => values,
+                Ok(_) => return unknown(requests.len(), "answers are missing"),
+                Err(error) => return unknown(requests.len(), &error.to_string()),
+            };
+            requests.iter().zip(values).map(|(ask, value)| codec::reply(ask, value)).collect()
+        }
+        .boxed()
+    }
+
+    fn subscribe(&mut self, resource: &Resource) {
+        self.notices.subscribe(resource.clone());
+    }
+
+    fn unsubscribe(&mut self, resource: &Resource) {
+        self.notices.unsubscribe(resource.clone());
+    }
+}
+
+fn unknown(count: usize, why: &str) -> Vec<Reply> {
+    let why: Arc<str> = why.into();
+    (0..count).map(|_| Reply::unknown(Arc::clone(&why))).collect()
+}

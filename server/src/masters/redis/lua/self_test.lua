@@ -1,0 +1,20 @@
+-- Tries every command the scripts need, on keys they need, so that a missing permission is found
+-- when a replica connects and not in the middle of a script (scripts are not rolled back).
+-- KEYS  1 a lock key nobody uses   2 state
+-- ARGV  1 a channel nobody listens to
+-- Reply: an error message for each command that does not work
+local wrong = {}
+local function try(...)
+  local result = redis.pcall(...)
+  if type(result) == 'table' and result.err then wrong[#wrong + 1] = result.err end
+end
+try('TIME')
+try('HMGET', KEYS[2], 'run', 'cfg')
+try('HSET', KEYS[2], 'self-test', '1')
+try('HDEL', KEYS[2], 'self-test')
+try('SET', KEYS[1], 'x', 'PX', '1000')
+try('GET', KEYS[1])
+try('PTTL', KEYS[1])
+try('DEL', KEYS[1])
+try('PUBLISH', ARGV[1], '')
+return wrong

@@ -1,0 +1,192 @@
+//! What an operator does to a master once: `bootstrap` and `accept-config`.
+
+use super::codec::PROTOCOL_VERSION;
+use super::connector::{Deployment, open};
+use super::endpoint::Endpoint;
+use super::info::Info;
+use super::record;
+use super::scripts::{self, SCRIPTS};
+use holdfast_engine::{Ballot, Down};
+use redis::aio::MultiplexedConnection;
+use std::sync::Arc;
+
+/// A connection to one master for one command.
+pub struct Operator {
+    connection: MultiplexedConnection,
+    deployment: Arc<Deployment>,
+    io: tokio::task::JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.io.abort();
+    }
+}
+
+/// Why a master could not be dealt with.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// No connection.
+    #[error("{0}")]
+    Unreachable(Arc<str>),
+    /// A connection, but it must not vote as it is.
+    #[error("{0}")]
+    Unfit(Arc<str>),
+    /// An error of the server.
+    #[error(transparent)]
+    Redis(#[from] redis::RedisError),
+}
+
+/// What a master holds of Holdfast's.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Vacancy {
+    /// Nothing.
+    Empty,
+    /// This key, for example.
+    Occupied(String),
+}
+
+impl From<Down> for OperatorError {
+    fn from(down: Down) -> Self {
+        match down {
+            Down::Unreachable(why) => Self::Unreachable(why),
+            Down::Misconfigured(why) => Self::Unfit(why),
+        }
+    }
+}
+
+impl Operator {
+    /// Connects.
+    pub async fn connect(
+        endpoint: &Endpoint,
+        deployment: Arc<Deployment>,
+    ) -> Result<Self, OperatorError> {
+        let connecting = tokio::time::timeout(endpoint.connect_timeout, open(endpoint)).await;
+        let unanswered = |_| OperatorError::Unreachable("no connection in time".into());
+        let (mut connection, io) = connecting.map_err(unanswered)??;
+        let io = tokio::spawn(io);
+        connection.set_response_timeout(endpoint.connect_timeout);
+        let mut operator = Self { connection, deployment, io };
+        if let Some(why) = operator.info().await?.unfit() {
+            return Err(OperatorError::Unfit(why.into()));
+        }
+        scripts::load(&mut operator.connection).await?;
+        Ok(operator)
+    }
+
+    /// The process that answers.
+    pub async fn run_id(&mut self) -> Result<String, OperatorError> {
+        Ok(self.info().await?.run_id().unwrap_or_default().to_owned())
+    }
+
+    /// Is any key of Holdfast's own there?
+    pub async fn own_keys(&mut self) -> Result<Vacancy, OperatorError> {
+        let pattern = format!("{}:*", escape(&self.deployment.namespace));
+        Ok(self.scan(&pattern, false).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
+    }
+
+    /// Is any lock of Holdfast's there?
+    pub async fn locks(&mut self) -> Result<Vacancy, OperatorError> {
+        let (prefix, suffix) = (&self.deployment.key_prefix, &self.deployment.key_suffix);
+        let pattern = format!("{}*{}", escape(prefix), escape(suffix));
+        Ok(self.scan(&pattern, true).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
+    }
+
+    /// Lets it vote at once. False if there is a state already.
+    pub async fn bootstrap(&mut self, run: &str, base: Ballot) -> Result<bool, OperatorError> {
+        let done: i64 = redis::cmd("EVALSHA")
+            .arg(&SCRIPTS.bootstrap.sha)
+            .arg(1)
+            .arg(self.deployment.state_key())
+            .arg(run)
+            .arg(&self.deployment.fingerprint)
+            .arg(record::ballot_text(base))
+            .arg(PROTOCOL_VERSION)
+            .arg(&self.deployment.fingerprint_text)
+            .query_async(&mut self.connection)
+            .await?;
+        Ok(done == 1)
+    }
+
+    /// The configuration it belongs to, in words; `None` if it belongs to none yet.
+    pub async fn configuration(&mut self) -> Result<Option<String>, OperatorError> {
+        let text = redis::cmd("HGET")
+            .arg(self.deployment.state_key())
+            .arg("cfgtext")
+            .query_async(&mut self.connection)
+            .await?;
+        Ok(text)
+    }
+
+    /// Makes it belong to this configuration. False if it belongs to none yet.
+    pub async fn accept_configuration(&mut self) -> Result<bool, OperatorError> {
+        let done: i64 = redis::cmd("EVALSHA")
+            .arg(&SCRIPTS.accept_config.sha)
+            .arg(1)
+            .arg(self.deployment.state_key())
+            .arg(&self.deployment.fingerprint)
+            .arg(PROTOCOL_VERSION)
+            .arg(&self.deployment.fingerprint_text)
+            .query_async(&mut self.connection)
+            .await?;
+        Ok(done == 1)
+    }
+
+    async fn info(&mut self) -> Result<Info, OperatorError> {
+        let text: String = redis::cmd("INFO").query_async(&mut self.connection).await?;
+        Ok(Info::parse(&text))
+    }
+
+    /// The first key that matches, and is one of our locks if it must be.
+    async fn scan(&mut self, pattern: &str, lock: bool) -> Result<Option<String>, OperatorError> {
+        let mut cursor: u64 = 0;
+        loop {
+            let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(pattern)
+                .arg("COUNT")
+                .arg(1_000)
+                .query_async(&mut self.connection)
+                .await?;
+            for key in keys {
+                if !lock || self.is_lock(&key).await? {
+                    return Ok(Some(String::from_utf8_lossy(&key).into_owned()));
+                }
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn is_lock(&mut self, key: &[u8]) -> Result<bool, OperatorError> {
+        let kind: String =
+            redis::cmd("TYPE").arg(key).query_async(&mut self.connection).await?;
+        if kind != "string" {
+            return Ok(false);
+        }
+        let value: Option<Vec<u8>> =
+            redis::cmd("GET").arg(key).query_async(&mut self.connection).await?;
+        Ok(value.is_some_and(|value| record::parse(&value).is_some()))
+    }
+}
+
+/// MATCH patterns have wildcards; a namespace is meant literally.
+fn escape(literal: &str) -> String {
+    let mut escaped = String::with_capacity(literal.len());
+    for character in literal.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
