@@ -1,1 +1,226 @@
-//! Placeholder head.
+//! Composition: the one file that knows everyone. Config → build → serve → drain.
+
+use crate::config::{Backend, Config, Fingerprint, Master, MasterTls, RedisEndpoint};
+use crate::masters::memory::dev_masters;
+use crate::masters::redis::{Deployment, Endpoint, RedisConnector, Tls};
+use crate::masters::{Connector, MISFIT};
+use crate::{admin, driver, grpc, telemetry};
+use anyhow::{Context, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tracing::info;
+
+/// How often the replica's view of itself becomes health, readiness and metrics.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A replica whose ports are bound and that serves nobody yet.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    grpc: TcpListener,
+    admin: TcpListener,
+}
+
+impl App {
+    /// Opens the ports.
+    pub async fn bind(config: Config) -> Result<Self> {
+        let bind = async |address, what| {
+            let listener = TcpListener::bind(address).await;
+            listener.with_context(|| format!("cannot listen on {address} ({what})"))
+        };
+        let grpc = bind(config.grpc.listen, "grpc.listen").await?;
+        let admin = bind(config.admin.listen, "admin.listen").await?;
+        Ok(Self { config, grpc, admin })
+    }
+
+    /// Serves until `shutdown` resolves, then drains: calls that wait are told, calls under way are
+    /// finished, granted leases stay for their ttl.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let Self { config, grpc: grpc_listener, admin: admin_listener } = self;
+        let metrics = telemetry::install_metrics()?;
+        let params = Arc::new(config.params());
+        let connectors = connectors(&config)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).context("the system has no randomness")?;
+        let driver = driver::spawn(Arc::clone(&params), connectors, seed);
+        let readiness = admin::Readiness::new();
+        let look = tokio::spawn(keep_looking(
+            driver.clone(),
+            readiness.clone(),
+            config.masters.iter().map(|master| master.name.clone()).collect(),
+            metrics.clone(),
+        ));
+
+        let (stop_grpc, grpc_stopped) = tokio::sync::oneshot::channel::<()>();
+        let (stop_admin, admin_stopped) = tokio::sync::oneshot::channel::<()>();
+        // A dropped sender stops it too: either way it is time.
+        let stopped = |rx: tokio::sync::oneshot::Receiver<()>| async move { drop(rx.await) };
+        let context = grpc::Context {
+            driver: driver.clone(),
+            params,
+            rules: rules(&config),
+            masters: master_names(&config),
+        };
+        let settings = grpc_settings(&config)?;
+        let grpc =
+            grpc::serve(grpc_listener, context, settings, readiness.clone(), stopped(grpc_stopped));
+        let shown = admin::Admin { readiness: readiness.clone(), metrics };
+        let admin = tokio::spawn(admin::serve(admin_listener, shown, stopped(admin_stopped)));
+        info!(grpc = %config.grpc.listen, admin = %config.admin.listen, "serving");
+        announce(&config);
+
+        let patience = config.grpc.drain_timeout;
+        let ending = async {
+            shutdown.await;
+            info!("draining");
+            readiness.drain();
+            driver.drain(patience).await;
+            drop(stop_grpc);
+        };
+        let (served, ()) = tokio::join!(grpc, ending);
+        look.abort();
+        drop(stop_admin);
+        admin.await.context("the admin server panicked")??;
+        info!("drained");
+        served.map_err(Into::into)
+    }
+}
+
+/// What all masters of this deployment share.
+pub fn deployment(config: &Config) -> Deployment {
+    let fingerprint = Fingerprint::of(config);
+    Deployment {
+        key_prefix: config.key_format.prefix().to_owned(),
+        key_suffix: config.key_format.suffix().to_owned(),
+        namespace: config.namespace.as_str().to_owned(),
+        fingerprint: fingerprint.hash,
+        fingerprint_text: fingerprint.text,
+        clock_skew: config.quorum.clock_skew,
+    }
+}
+
+/// How to get to a Redis master.
+pub fn endpoint(master: &Master, redis: &RedisEndpoint) -> Result<Endpoint> {
+    let credentials = redis.credentials.as_ref();
+    let username = credentials.and_then(|credentials| credentials.username.as_deref());
+    let password = credentials.map(|credentials| credentials.password.expose());
+    let tls = redis.tls.as_ref().map(tls).transpose()?;
+    Endpoint::new(
+        (&redis.host, redis.port),
+        (username, password),
+        redis.database.into(),
+        tls.as_ref(),
+        master.connect_timeout,
+    )
+    .with_context(|| format!("master {}: TLS", master.name))
+}
+
+fn tls(tls: &MasterTls) -> Result<Tls> {
+    let identity = match &tls.identity {
+        Some(identity) => Some((read(&identity.cert)?, read(&identity.key)?)),
+        None => None,
+    };
+    let ca = tls.ca.as_deref().map(read).transpose()?;
+    Ok(Tls { ca, identity, server_name: tls.server_name.clone() })
+}
+
+fn read(path: &std::path::Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn connectors(config: &Config) -> Result<Vec<(String, Box<dyn Connector>)>> {
+    let deployment = Arc::new(deployment(config));
+    if config.is_dev() {
+        let names: Vec<&str> = config.masters.iter().map(|master| master.name.as_str()).collect();
+        let masters = dev_masters(&config.params(), &deployment.fingerprint, &names);
+        let connectors = masters.into_iter().map(|master| Box::new(master) as Box<dyn Connector>);
+        return Ok(names.into_iter().map(str::to_owned).zip(connectors).collect());
+    }
+    let mut connectors: Vec<(String, Box<dyn Connector>)> = Vec::new();
+    for master in &config.masters {
+        if let Backend::Redis(redis) = &master.backend {
+            let endpoint = endpoint(master, redis)?;
+            let connector = RedisConnector::new(endpoint, Arc::clone(&deployment));
+            connectors.push((master.name.clone(), Box::new(connector)));
+        }
+    }
+    Ok(connectors)
+}
+
+fn rules(config: &Config) -> grpc::Rules {
+    grpc::Rules {
+        default_ttl: config.lease.default_ttl,
+        min_ttl: config.lease.min_ttl,
+        max_ttl: config.lease.max_ttl,
+        max_wait: config.lease.max_wait,
+        max_resource_bytes: config.limits.max_resource_bytes,
+        max_holder_bytes: config.limits.max_holder_bytes,
+        max_metadata_bytes: config.limits.max_metadata_bytes,
+        clock_skew: config.quorum.clock_skew,
+        key_prefix: config.key_format.prefix().to_owned(),
+        key_suffix: config.key_format.suffix().to_owned(),
+        namespace: config.namespace.as_str().to_owned(),
+    }
+}
+
+fn master_names(config: &Config) -> grpc::MasterNames {
+    grpc::MasterNames::new(config.masters.iter().map(|master| {
+        let endpoints = match &master.backend {
+            Backend::Redis(redis) => vec![redis.address()],
+            Backend::Memory => Vec::new(),
+        };
+        (master.name.clone(), endpoints)
+    }))
+}
+
+fn grpc_settings(config: &Config) -> Result<grpc::Settings> {
+    let tls = match &config.grpc.tls {
+        None => None,
+        Some(tls) => Some(grpc::Tls {
+            cert: read(&tls.identity.cert)?,
+            key: read(&tls.identity.key)?,
+            client_ca: tls.client_ca.as_deref().map(read).transpose()?,
+        }),
+    };
+    Ok(grpc::Settings {
+        max_message_bytes: config.limits.max_message_bytes,
+        max_concurrent_streams: config.limits.max_concurrent_streams,
+        linger: config.grpc.drain_timeout,
+        tls,
+    })
+}
+
+/// Tells health, readiness and metrics what the replica sees.
+async fn keep_looking(
+    driver: driver::Handle,
+    readiness: admin::Readiness,
+    names: Vec<String>,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+) {
+    let mut watch = telemetry::MasterWatch::new(names.clone());
+    let difference = |why: &str| why.strip_prefix(MISFIT).map(str::to_owned);
+    // The first connections are made at once; until then there is nothing to say.
+    tokio::time::sleep(LOOK / 2).await;
+    while let Ok(status) = driver.status().await {
+        watch.observe(&status);
+        let names = names.iter().map(String::as_str);
+        readiness.publish(admin::Report::of(&status, names, difference));
+        metrics.run_upkeep();
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Someone who tries it wants to know how to call it.
+#[expect(clippy::print_stdout, reason = "what --dev is for")]
+fn announce(config: &Config) {
+    if config.is_dev() {
+        let listen = config.grpc.listen;
+        println!("Holdfast is up, on three in-memory masters: nothing survives a restart.");
+        println!("Take a lock:");
+        println!(
+            "  grpcurl -plaintext -d '{{\"resource\":\"hello\",\"holder\":\"me\"}}' {listen} \
+             holdfast.v1.LockService/Acquire"
+        );
+    }
+}

@@ -1,1 +1,109 @@
-//! Placeholder head.
+//! What `holdfastd` does in place of serving, once: `check`, `config`, `bootstrap`, `accept-config`.
+
+#![expect(clippy::print_stdout, reason = "these commands answer on the terminal")]
+
+use crate::app;
+use crate::clock;
+use crate::config::{Backend, Config, differences, effective};
+use crate::masters::redis::{Operator, Vacancy};
+use anyhow::{Context, Result, bail};
+use holdfast_engine::Ballot;
+use std::sync::Arc;
+
+/// The configuration is good, or it would not be one.
+pub fn check(config: &Config) {
+    for warning in &config.warnings {
+        println!("warning: {warning}");
+    }
+    println!("the configuration is good: {} masters", config.masters.len());
+}
+
+/// The effective configuration.
+pub fn show(config: &Config) {
+    print!("{}", effective(config));
+}
+
+/// The operator's word that all masters are brand new: they vote at once. All or none: every master
+/// must answer and be empty before the first one is touched.
+pub async fn bootstrap(config: &Config, dry_run: bool) -> Result<()> {
+    let mut operators = connect_all(config).await?;
+    for (name, operator) in &mut operators {
+        let found = operator.own_keys().await.with_context(|| format!("master {name}"))?;
+        if let Vacancy::Occupied(key) = found {
+            bail!(
+                "master {name} is not new: it has the key {key}. A master that a replica has seen \
+                 votes when its quarantine is over; nothing need be done"
+            );
+        }
+    }
+    for (name, operator) in &mut operators {
+        if dry_run {
+            println!("master {name} is new and would vote at once");
+            continue;
+        }
+        let run = operator.run_id().await.with_context(|| format!("master {name}"))?;
+        let base = Ballot(clock::now().wall_micros);
+        let done =
+            operator.bootstrap(&run, base).await.with_context(|| format!("master {name}"))?;
+        if !done {
+            bail!("master {name} was observed by a replica meanwhile: it votes after a quarantine");
+        }
+        println!("master {name} votes");
+    }
+    Ok(())
+}
+
+/// The operator's word that no replica of the old configuration runs and that its leases are over.
+pub async fn accept_config(config: &Config, dry_run: bool) -> Result<()> {
+    let ours = app::deployment(config).fingerprint_text;
+    let mut operators = connect_all(config).await?;
+    for (name, operator) in &mut operators {
+        if let Vacancy::Occupied(key) =
+            operator.locks().await.with_context(|| format!("master {name}"))?
+        {
+            bail!(
+                "master {name} still holds the lock {key}: stop all replicas and wait until the \
+                 leases of the old configuration have expired"
+            );
+        }
+    }
+    for (name, operator) in &mut operators {
+        let theirs = operator.configuration().await.with_context(|| format!("master {name}"))?;
+        let Some(theirs) = theirs else {
+            println!("master {name} belongs to no configuration yet");
+            continue;
+        };
+        let changes = differences(&ours, &theirs);
+        if changes.is_empty() {
+            println!("master {name} has this configuration already");
+            continue;
+        }
+        if !dry_run {
+            operator.accept_configuration().await.with_context(|| format!("master {name}"))?;
+        }
+        let done = if dry_run { "would be changed" } else { "changed" };
+        println!("master {name} {done}: {}", changes.join("; "));
+    }
+    Ok(())
+}
+
+/// Every master, or the reasons of all that do not answer.
+async fn connect_all(config: &Config) -> Result<Vec<(String, Operator)>> {
+    if config.is_dev() {
+        bail!("the in-memory masters of --dev need nothing of the kind");
+    }
+    let deployment = Arc::new(app::deployment(config));
+    let (mut operators, mut failures) = (Vec::new(), Vec::new());
+    for master in &config.masters {
+        let Backend::Redis(redis) = &master.backend else { continue };
+        let endpoint = app::endpoint(master, redis)?;
+        match Operator::connect(&endpoint, Arc::clone(&deployment)).await {
+            Ok(operator) => operators.push((master.name.clone(), operator)),
+            Err(error) => failures.push(format!("master {}: {error}", master.name)),
+        }
+    }
+    if !failures.is_empty() {
+        bail!("every master must answer; nothing was done\n{}", failures.join("\n"));
+    }
+    Ok(operators)
+}

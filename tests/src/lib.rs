@@ -1,1 +1,25 @@
-//! Placeholder head.
+//! What the integration tests stand on: real processes, networks and clocks, with handles to break each.
+//!
+//! A test starts with [`cluster`]: redis-servers, `holdfastd bootstrap`, replicas. Faults are methods of
+//! what they befall: a [`redis_server`] freezes, dies, forgets; a [`proxy`] delays and cuts; a
+//! [`wall_clock`] steps. [`calls`] puts the rpcs that most tests make into one line each.
+//!
+//! Every wait is bounded. Everything listens on 127.0.0.1 and ends with the test process, however that
+//! ends. A replica here is the binary that users run. Only two modules know the server's library, and
+//! no process: [`masters`], what a master is tested by, and [`trace`], the protocol message by message.
+
+pub mod cluster;
+
+pub mod calls;
+pub mod holdfastd;
+pub mod redis_server;
+
+pub mod certs;
+pub mod proxy;
+pub mod wall_clock;
+
+pub mod ports;
+pub mod process;
+
+pub mod masters;
+pub mod trace;

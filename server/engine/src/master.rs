@@ -296,10 +296,12 @@ impl Master {
 
     fn quarantined(&mut self, incident: Incident, now: Instant) -> Finding {
         self.vote = Vote::Quarantined;
-        if let Link::Up(session) = &self.link {
-            self.stopwatch.observe(&session.run, incident, now);
+        match &self.link {
+            Link::Up(session) if self.stopwatch.observe(&session.run, incident, now) => {
+                Finding::ProbeNow
+            }
+            _ => Finding::Nothing,
         }
-        Finding::Nothing
     }
 
     /// The incident that may be adopted now, on the process that is connected.
@@ -309,10 +311,13 @@ impl Master {
         (*measured == run && self.vote == Vote::Quarantined).then_some(incident)
     }
 
-    /// When the running quarantine is over.
-    pub(crate) fn adoption_at(&self, params: &Params, now: Instant) -> Option<Instant> {
-        let remaining = self.stopwatch.remaining(params.quarantine(), now)?;
-        (self.vote == Vote::Quarantined && self.session().is_some()).then(|| now + remaining)
+    /// Brings the next probe forward to the end of the quarantine: that probe is the adoption.
+    pub(crate) fn plan_adoption(&mut self, params: &Params, now: Instant) {
+        if let Some(remaining) = self.stopwatch.remaining(params.quarantine(), now)
+            && !remaining.is_zero()
+        {
+            self.probe_due = self.probe_due.min(now + remaining);
+        }
     }
 
     /// When the oldest unanswered request is overdue, or the connection must be given up.

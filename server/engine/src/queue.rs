@@ -5,6 +5,7 @@
 //! replica does.
 
 use crate::ids::LeaseHash;
+use crate::replica::MasterAnswer;
 use crate::script::{Claim, Occupant};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +24,8 @@ pub(crate) struct Entry {
     /// Answered by then, whatever is under way.
     pub(crate) hard: Option<Instant>,
     pub(crate) stage: Stage,
-    /// Since when its attempts have found no quorum.
-    pub(crate) trouble: Option<Instant>,
+    /// Since when its attempts have found no quorum, and how the masters answered the last one.
+    pub(crate) trouble: Option<(Instant, Vec<MasterAnswer>)>,
 }
 
 /// What an entry is doing.

@@ -122,7 +122,7 @@ impl Driver {
     /// harmless, and setting a timer on every turn is not free.
     fn arm(&mut self) {
         let now = clock::now().boot;
-        let due = self.replica.poll_timeout(now);
+        let due = self.replica.poll_timeout();
         match (due, self.armed) {
             (None, _) => {}
             (Some(due), Some(armed)) if armed <= due => {}

@@ -14,6 +14,9 @@ use holdfast_engine::{Ask, Down, Reply, Resource, Session};
 use std::fmt;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// What the text of [`holdfast_engine::Standing::Misfit`] begins with; then the fields that differ.
+pub const MISFIT: &str = "configuration differs: ";
+
 /// Makes connections to one configured master.
 pub trait Connector: Send + 'static {
     /// Connects, and finds out who answers and whether it is fit to vote. `events` is told what

@@ -1,1 +1,16 @@
-//! Placeholder head.
+//! How the server is seen: logs, and metrics in the words of the design. Owns names, levels and
+//! formats; what happens is counted and logged where it happens.
+
+mod acquires;
+mod logs;
+mod masters;
+mod metrics;
+mod rpc;
+mod throttle;
+
+pub use acquires::{AcquireOutcome, AcquireOutcomes};
+pub use logs::{LogError, init as init_logs};
+pub use masters::MasterWatch;
+pub use metrics::{MetricsError, install as install_metrics, names};
+pub use rpc::RpcMetrics;
+pub use throttle::Throttle;

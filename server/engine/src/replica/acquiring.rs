@@ -187,7 +187,8 @@ impl Replica {
         }
         let claim = Arc::clone(&entry.claim);
         if !self.clock_fits(now) {
-            self.failed_attempt(resource, ticket, Failure::NoQuorum, Vec::new(), now);
+            let answers = self.explain_clock();
+            self.failed_attempt(resource, ticket, Failure::NoQuorum, answers, now);
             return;
         }
         let nonce = self.draw_nonce();
@@ -285,7 +286,8 @@ impl Replica {
             }
             Failure::Outrun => entry.trouble = None,
             Failure::NoQuorum => {
-                let since = *entry.trouble.get_or_insert(now.boot);
+                let since = entry.trouble.as_ref().map_or(now.boot, |(since, _)| *since);
+                entry.trouble = Some((since, answers.clone()));
                 if out_of_time || now.boot >= since + GIVE_UP {
                     self.give_up(resource, &answers, now);
                     return;
@@ -293,10 +295,10 @@ impl Replica {
             }
         }
         if out_of_time {
-            let held = held(queue, now.boot);
-            let call = CallId(entry_call(queue, ticket));
-            queue.remove(ticket);
-            self.answer(call, held);
+            if let Some(entry) = queue.remove(ticket) {
+                let held = held(queue, now.boot);
+                self.answer(CallId(entry.call), held);
+            }
             self.serve(resource, now);
             return;
         }
@@ -317,11 +319,11 @@ impl Replica {
         if let Some(entry) = queue.get_mut(ticket) {
             entry.stage = Stage::Waiting;
             entry.trouble = None;
-            if now.boot >= entry.soft {
+            if now.boot >= entry.soft
+                && let Some(entry) = queue.remove(ticket)
+            {
                 let answer = held(queue, now.boot);
-                if let Some(entry) = queue.remove(ticket) {
-                    self.answer(CallId(entry.call), answer);
-                }
+                self.answer(CallId(entry.call), answer);
             }
         }
         self.answer_impatient(resource, now);
@@ -391,15 +393,14 @@ impl Replica {
             // The attempt under way may still bring it: a round at most.
             Stage::Asking(_) if !hard_over => {}
             stage if soft_over || hard_over => {
-                let call = CallId(entry.call);
+                let Some(entry) = queue.remove(ticket) else { return };
                 let answer = match (&queue.note, entry.trouble) {
-                    (_, Some(_)) => Answer::NoQuorum(Vec::new()),
+                    (_, Some((_, answers))) => Answer::NoQuorum(answers),
                     (Some(_), None) => held(queue, now.boot),
                     (None, None) => Answer::OutOfTime,
                 };
-                queue.remove(ticket);
                 self.abort(stage, now);
-                self.answer(call, answer);
+                self.answer(CallId(entry.call), answer);
                 self.serve(resource, now);
             }
             _ => {}
@@ -410,10 +411,6 @@ impl Replica {
         use rand::Rng;
         self.rng.random_range(0.8..1.2)
     }
-}
-
-fn entry_call(queue: &Queue, ticket: u64) -> u64 {
-    queue.get(ticket).map_or(0, |entry| entry.call)
 }
 
 fn held(queue: &Queue, now: Instant) -> Answer {

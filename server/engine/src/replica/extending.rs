@@ -51,7 +51,8 @@ impl Replica {
         now: Now,
     ) {
         if !self.clock_fits(now) {
-            self.answer(id, Answer::NoQuorum(Vec::new()));
+            let answers = self.explain_clock();
+            self.answer(id, Answer::NoQuorum(answers));
             return;
         }
         let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));

@@ -245,12 +245,11 @@ impl Replica {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
-    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _, _))| *at);
         let masters = self.masters.iter().flat_map(|master| {
             let probe = master.run().map(|_| master.probe_due);
-            let adoption = master.adoption_at(&self.params, now);
-            [probe, adoption, master.timeout(&self.params)].into_iter().flatten()
+            [probe, master.timeout(&self.params)].into_iter().flatten()
         });
         timer.into_iter().chain(masters).min()
     }
@@ -416,6 +415,14 @@ impl Replica {
             let master = MasterId(index as u8);
             MasterAnswer { master, answer: call::describe(tally.get(master)) }
         };
+        (0..self.masters.len()).map(explain).collect()
+    }
+
+    /// Nobody was asked: this replica must not propose anything.
+    fn explain_clock(&self) -> Vec<MasterAnswer> {
+        let answer = "not asked: this replica's clock is too far from a quorum's";
+        let explain =
+            |index: usize| MasterAnswer { master: MasterId(index as u8), answer: answer.into() };
         (0..self.masters.len()).map(explain).collect()
     }
 

@@ -51,6 +51,7 @@ impl Replica {
         if due {
             master.probe_due = now.boot + PROBE;
         }
+        master.plan_adoption(&self.params, now.boot);
         let mut requests = Vec::new();
         if let Some(incident) = adoption.filter(|_| due) {
             let base = self.ballots.draw(now.wall_micros);

@@ -3,14 +3,13 @@
 use super::connector::Deployment;
 use super::record::{ballot_text, info_bytes, lease_text, nonce_text, parse};
 use super::scripts::{SCRIPTS, Source};
+use crate::config::{PROTOCOL_VERSION, differences};
+use crate::masters::MISFIT;
 use holdfast_engine::{
     Ask, Ballot, Body, Deletion, Incident, Occupant, Reply, Request, Resource, Standing,
 };
 use redis::{Cmd, Value};
 use std::time::Duration;
-
-/// The version of keys and scripts; written beside the configuration.
-pub(super) const PROTOCOL_VERSION: &str = "1";
 
 /// The command for one request.
 pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
@@ -110,31 +109,34 @@ fn incident_text(incident: Incident) -> String {
 
 /// What the answer to `request` says. An error of the server is no vote, with its text; whether
 /// anything was written before it stays open.
-pub(super) fn reply(request: &Request, value: Value) -> Reply {
+pub(super) fn reply(request: &Request, value: Value, deployment: &Deployment) -> Reply {
     match value {
         Value::Int(listeners) if matches!(request, Request::Publish { .. }) => {
             let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
             Reply { time_micros: None, seen: Ballot::ZERO, body: Body::Published(listeners) }
         }
         Value::ServerError(error) => Reply::unknown(error.to_string()),
-        Value::Array(fields) => {
-            array(fields).unwrap_or_else(|| Reply::unknown("an answer that makes no sense"))
-        }
+        Value::Array(fields) => array(fields, deployment)
+            .unwrap_or_else(|| Reply::unknown("an answer that makes no sense")),
         _ => Reply::unknown("an answer that makes no sense"),
     }
 }
 
-fn array(fields: Vec<Value>) -> Option<Reply> {
+fn array(fields: Vec<Value>, deployment: &Deployment) -> Option<Reply> {
     let mut fields = fields.into_iter();
     let code = text(fields.next()?)?;
     let time = text(fields.next()?)?;
     let seen = Ballot(text(fields.next()?)?.parse().ok()?);
     let time_micros = if time.is_empty() { None } else { Some(time.parse().ok()?) };
-    let body = body(&code, &mut fields)?;
+    let body = body(&code, &mut fields, deployment)?;
     Some(Reply { time_micros, seen, body })
 }
 
-fn body(code: &str, fields: &mut impl Iterator<Item = Value>) -> Option<Body> {
+fn body(
+    code: &str,
+    fields: &mut impl Iterator<Item = Value>,
+    deployment: &Deployment,
+) -> Option<Body> {
     Some(match code {
         "OK" => Body::Ok { info_ballot: Ballot(text(fields.next()?)?.parse().ok()?) },
         "HELD" => Body::Held(occupant(fields)?),
@@ -144,8 +146,7 @@ fn body(code: &str, fields: &mut impl Iterator<Item = Value>) -> Option<Body> {
         "STALE" => Body::Stale,
         "LOST" => {
             let first = text(fields.next()?)?;
-            let first =
-                if first.is_empty() { None } else { Some(Ballot(first.parse().ok()?)) };
+            let first = if first.is_empty() { None } else { Some(Ballot(first.parse().ok()?)) };
             Body::Lost { first }
         }
         "ABSENT" => Body::Absent,
@@ -161,22 +162,25 @@ fn body(code: &str, fields: &mut impl Iterator<Item = Value>) -> Option<Body> {
         "NEWER" => Body::Released(Deletion::Newer),
         "OTHER" => Body::Released(Deletion::Other),
         "NOTHING" => Body::Released(Deletion::Nothing),
-        "OBSERVED" => Body::Observed(standing(fields)?),
+        "OBSERVED" => Body::Observed(standing(fields, deployment)?),
         "READ" => {
-            let standing = standing(fields)?;
+            let standing = standing(fields, deployment)?;
             Body::Read { standing, occupant: occupant_or_nothing(fields)? }
         }
         _ => return None,
     })
 }
 
-fn standing(fields: &mut impl Iterator<Item = Value>) -> Option<Standing> {
+fn standing(fields: &mut impl Iterator<Item = Value>, deployment: &Deployment) -> Option<Standing> {
     let standing = text(fields.next()?)?;
     let detail = text(fields.next()?)?;
     Some(match &*standing {
         "VOTING" => Standing::Voting,
         "QUARANTINED" => Standing::Quarantined(incident(&detail)),
-        "MISFIT" => Standing::Misfit(detail.into()),
+        "MISFIT" => {
+            let fields = differences(&deployment.fingerprint_text, &detail);
+            Standing::Misfit(format!("{MISFIT}{}", fields.join("; ")).into())
+        }
         _ => return None,
     })
 }

@@ -158,9 +158,10 @@ impl Drop for TaskGuard {
 pub(super) async fn open(
     endpoint: &Endpoint,
 ) -> Result<(MultiplexedConnection, BoxFuture<'static, ()>), Down> {
-    let stream = endpoint.open().await.map_err(|error| {
-        Down::Unreachable(format!("{}: {error}", endpoint.address()).into())
-    })?;
+    let stream = endpoint
+        .open()
+        .await
+        .map_err(|error| Down::Unreachable(format!("{}: {error}", endpoint.address()).into()))?;
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)

@@ -35,6 +35,7 @@ impl Link for RedisLink {
         for ask in &asks {
             pipe.add_command(codec::command(ask, &self.deployment));
         }
+        let deployment = Arc::clone(&self.deployment);
         let requests: Vec<Request> = asks.into_iter().map(|ask| ask.request).collect();
         async move {
             let answered = connection.send_packed_commands(&pipe, 0, requests.len()).await;
@@ -43,7 +44,8 @@ impl Link for RedisLink {
                 Ok(_) => return unknown(requests.len(), "answers are missing"),
                 Err(error) => return unknown(requests.len(), &error.to_string()),
             };
-            requests.iter().zip(values).map(|(ask, value)| codec::reply(ask, value)).collect()
+            let replies = requests.iter().zip(values);
+            replies.map(|(ask, value)| codec::reply(ask, value, &deployment)).collect()
         }
         .boxed()
     }

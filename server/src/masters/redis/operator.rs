@@ -1,11 +1,11 @@
 //! What an operator does to a master once: `bootstrap` and `accept-config`.
 
-use super::codec::PROTOCOL_VERSION;
 use super::connector::{Deployment, open};
 use super::endpoint::Endpoint;
 use super::info::Info;
 use super::record;
 use super::scripts::{self, SCRIPTS};
+use crate::config::PROTOCOL_VERSION;
 use holdfast_engine::{Ballot, Down};
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
@@ -168,8 +168,7 @@ impl Operator {
     }
 
     async fn is_lock(&mut self, key: &[u8]) -> Result<bool, OperatorError> {
-        let kind: String =
-            redis::cmd("TYPE").arg(key).query_async(&mut self.connection).await?;
+        let kind: String = redis::cmd("TYPE").arg(key).query_async(&mut self.connection).await?;
         if kind != "string" {
             return Ok(false);
         }

@@ -55,8 +55,18 @@ pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<
     let s = &*SCRIPTS;
     let mut pipe = redis::pipe();
     for source in [
-        &s.acquire, &s.extend, &s.repair, &s.cleanup, &s.release, &s.read, &s.observe, &s.adopt,
-        &s.suspect, &s.bootstrap, &s.accept_config, &s.self_test,
+        &s.acquire,
+        &s.extend,
+        &s.repair,
+        &s.cleanup,
+        &s.release,
+        &s.read,
+        &s.observe,
+        &s.adopt,
+        &s.suspect,
+        &s.bootstrap,
+        &s.accept_config,
+        &s.self_test,
     ] {
         pipe.cmd("SCRIPT").arg("LOAD").arg(source.text).ignore();
     }

@@ -1,0 +1,145 @@
+//! File, environment and flags, one upon the other, each value knowing where it came from.
+
+use super::args::Flags;
+use super::environment::Setting;
+use super::problem::Problems;
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use std::path::Path;
+
+/// One source of settings.
+struct Layer {
+    origin: String,
+    settings: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        Ok(Profile::Default.collect(self.settings.clone()))
+    }
+}
+
+/// All sources, in order of rising precedence.
+pub(super) struct Layers {
+    figment: Figment,
+    file: FileState,
+}
+
+/// What became of the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FileState {
+    Absent,
+    Unreadable,
+    Read { lists_masters: bool },
+}
+
+impl Layers {
+    /// The file named by the flags, then the environment, then the flags.
+    pub(super) fn stack(flags: &Flags, settings: &[Setting], problems: &mut Problems) -> Self {
+        let mut figment = Figment::new();
+        let mut state = FileState::Absent;
+        if let Some(path) = &flags.config {
+            match file(path) {
+                Ok(layer) => {
+                    let lists_masters = layer.settings.contains_key("masters");
+                    state = FileState::Read { lists_masters };
+                    figment = figment.merge(layer);
+                }
+                Err(message) => {
+                    state = FileState::Unreadable;
+                    problems.add(path.display().to_string(), message);
+                }
+            }
+        }
+        for Setting { variable, path, value } in settings {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let origin = format!("environment variable {variable}");
+            figment = figment.merge(layer(origin, &path, value.as_str().into()));
+        }
+        for (flag, path, value) in settings_of(flags) {
+            figment = figment.merge(layer(format!("flag {flag}"), path, value));
+        }
+        Self { figment, file: state }
+    }
+
+    /// Is there more that could not be read?
+    pub(super) fn incomplete(&self) -> bool {
+        self.file == FileState::Unreadable
+    }
+
+    /// Does the file list masters? Flags that do replace them.
+    pub(super) fn file_lists_masters(&self) -> bool {
+        self.file == FileState::Read { lists_masters: true }
+    }
+
+    /// Everything merged, as a tree.
+    pub(super) fn tree(&self) -> Value {
+        // Fails only if a layer did, and none can: a file that cannot be read is no layer.
+        self.figment.find_value("").unwrap_or_else(|_| Value::from(Dict::new()))
+    }
+
+    /// Where the value of a key came from; a key missing in a master came from where the master did.
+    pub(super) fn origin(&self, tree: &Value, key: &str) -> Option<String> {
+        let path: Vec<&str> = key.split(['.', '[', ']']).filter(|part| !part.is_empty()).collect();
+        let value = find(tree, &path)
+            .or_else(|| find(tree, path.get(..2).filter(|start| start[0] == "masters")?))?;
+        Some(self.figment.get_metadata(value.tag())?.name.to_string())
+    }
+}
+
+/// The value at a path of keys and indices.
+fn find<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    let Some((first, rest)) = path.split_first() else { return Some(value) };
+    let inner = match value {
+        Value::Dict(_, dict) => dict.get(*first)?,
+        Value::Array(_, array) => array.get(first.parse::<usize>().ok()?)?,
+        _ => return None,
+    };
+    find(inner, rest)
+}
+
+/// A TOML file. Of a syntax error only place and reason are told: the line itself may hold a password.
+fn file(path: &Path) -> Result<Layer, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        format!("is not TOML, line {line}: {}", error.message())
+    })?;
+    let settings =
+        Value::serialize(table).map_err(|error| error.to_string())?.into_dict().unwrap_or_default();
+    Ok(Layer { origin: format!("file {}", path.display()), settings })
+}
+
+fn layer(origin: String, path: &[&str], value: Value) -> Layer {
+    let nest = |inner: Value, key: &&str| Value::from(Dict::from([((*key).to_owned(), inner)]));
+    let settings = path.iter().rev().fold(value, nest).into_dict().unwrap_or_default();
+    Layer { origin, settings }
+}
+
+/// The flags that were given, with the keys they set.
+fn settings_of(flags: &Flags) -> Vec<(&'static str, &'static [&'static str], Value)> {
+    let given: [(&str, &[&str], &Option<String>); 7] = [
+        ("--listen", &["grpc", "listen"], &flags.listen),
+        ("--admin-listen", &["admin", "listen"], &flags.admin_listen),
+        ("--max-ttl", &["lease", "max_ttl"], &flags.max_ttl),
+        ("--clock-skew", &["quorum", "clock_skew"], &flags.clock_skew),
+        ("--restart-policy", &["restart_policy"], &flags.restart_policy),
+        ("--log-format", &["log", "format"], &flags.log_format),
+        ("--log-filter", &["log", "filter"], &flags.log_filter),
+    ];
+    let mut settings: Vec<_> = given
+        .into_iter()
+        .filter_map(|(flag, path, value)| Some((flag, path, value.as_deref()?.into())))
+        .collect();
+    if !flags.masters.is_empty() {
+        let master = |url: &String| Dict::from([("url".to_owned(), Value::from(url.as_str()))]);
+        let masters: Vec<Dict> = flags.masters.iter().map(master).collect();
+        settings.push(("--master", &["masters"], Value::from(masters)));
+    }
+    settings
+}

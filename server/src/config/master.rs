@@ -1,0 +1,212 @@
+//! One master as configured: who it is, how to reach it, how long to wait for it.
+
+use super::credentials::Credentials;
+use super::environment::{Variables, variable_part};
+use super::problem::Problems;
+use super::raw::RawMaster;
+use super::span::Span;
+use super::tls::MasterTls;
+use super::url::{MasterUrl, address_text};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
+const TIMEOUT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+/// Names stand in logs, metrics and answers.
+const MAX_NAME_BYTES: usize = 255;
+
+/// One vote.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Master {
+    /// Unique, and part of the fingerprint: what logs, metrics and answers call it.
+    pub name: String,
+    /// What it is.
+    pub backend: Backend,
+    /// A connection that is not there after so long is given up.
+    pub connect_timeout: Duration,
+    /// A command without an answer after so long is unknown.
+    pub command_timeout: Duration,
+}
+
+/// What a master is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Backend {
+    /// In this process, of `--dev`.
+    Memory,
+    /// A Redis server.
+    Redis(RedisEndpoint),
+}
+
+/// How to reach a Redis server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RedisEndpoint {
+    /// Host name or IP address; IPv6 without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The number of its database.
+    pub database: u32,
+    /// `None`: no AUTH is sent.
+    pub credentials: Option<Credentials>,
+    /// `None`: plaintext.
+    pub tls: Option<MasterTls>,
+}
+
+impl RedisEndpoint {
+    /// `host:port`, IPv6 in brackets.
+    pub fn address(&self) -> String {
+        address_text(&self.host, self.port)
+    }
+
+    /// The URL, without credentials.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{}/{}", self.address(), self.database)
+    }
+}
+
+impl Master {
+    /// A master of `--dev`.
+    pub(super) fn in_memory(name: String) -> Self {
+        Self {
+            name,
+            backend: Backend::Memory,
+            connect_timeout: CONNECT_TIMEOUT,
+            command_timeout: COMMAND_TIMEOUT,
+        }
+    }
+
+    /// `None` if it has no usable URL, which is a problem; the rest of it is looked at all the same.
+    pub(super) fn parse(
+        key: &str,
+        mut raw: RawMaster,
+        variables: &Variables,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        refuse_replicated_unit(key, &raw, problems);
+        let url = url_of(key, raw.url.take(), problems);
+        let mut timeout = |field: &str, span, default| {
+            Span::within(span, default, TIMEOUT_BOUNDS, &format!("{key}.{field}"), problems)
+        };
+        let connect_timeout = timeout("connect_timeout", raw.connect_timeout, CONNECT_TIMEOUT);
+        let command_timeout = timeout("command_timeout", raw.command_timeout, COMMAND_TIMEOUT);
+        let section = format!("{key}.tls");
+        let tls = raw.tls.take().map(|tls| MasterTls::parse(&section, tls, problems));
+        let url = url?;
+        let name = name_of(key, raw.name.take(), &url, problems);
+        let variables = variables.masters.get(&variable_part(&name)).cloned().unwrap_or_default();
+        if tls.is_some() && !url.tls {
+            problems.add(section, "needs a url that starts with rediss://");
+        }
+        let MasterUrl { tls: encrypted, host, port, database, .. } = url;
+        let of_url = (url.username, url.password);
+        let credentials = Credentials::parse(key, &raw, of_url, variables, problems);
+        let tls = encrypted.then(|| tls.unwrap_or_default());
+        let backend = Backend::Redis(RedisEndpoint { host, port, database, credentials, tls });
+        Some(Self { name, backend, connect_timeout, command_timeout })
+    }
+}
+
+fn refuse_replicated_unit(key: &str, raw: &RawMaster, problems: &mut Problems) {
+    for (field, given) in [
+        ("endpoints", raw.endpoints.is_some()),
+        ("sentinel", raw.sentinel.is_some()),
+        ("max_lag", raw.max_lag.is_some()),
+    ] {
+        if given {
+            problems.add(
+                format!("{key}.{field}"),
+                "replicated units are not supported by this version; \
+                 give the url of an independent master",
+            );
+        }
+    }
+}
+
+fn url_of(key: &str, url: Option<String>, problems: &mut Problems) -> Option<MasterUrl> {
+    let url_key = format!("{key}.url");
+    let Some(url) = url else {
+        if !problems.concern(&url_key) && !problems.concern_any_of(&format!("{key}.")) {
+            problems.add(url_key, "is missing; it must be such as redis://10.0.0.1:6379");
+        }
+        return None;
+    };
+    MasterUrl::parse(&url).map_err(|message| problems.add(url_key, message)).ok()
+}
+
+fn name_of(key: &str, name: Option<String>, url: &MasterUrl, problems: &mut Problems) -> String {
+    let name = name.unwrap_or_else(|| address_text(&url.host, url.port));
+    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '=');
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(odd) {
+        problems.add(
+            format!("{key}.name"),
+            format!("must be 1 to {MAX_NAME_BYTES} bytes without blanks, control characters , ; ="),
+        );
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::file;
+
+    fn endpoint(toml: &str) -> Result<RedisEndpoint, String> {
+        let config = file(&format!("[[masters]]\n{toml}"))?;
+        match &config.masters[0].backend {
+            Backend::Redis(endpoint) => Ok(endpoint.clone()),
+            Backend::Memory => Err("in memory".into()),
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let config = file("[[masters]]\nurl = 'redis://r1/2'").unwrap();
+        let master = &config.masters[0];
+        assert_eq!(master.name, "r1:6379");
+        assert_eq!(master.connect_timeout, Duration::from_secs(1));
+        assert_eq!(master.command_timeout, Duration::from_millis(100));
+        let endpoint = endpoint("url = 'redis://r1/2'").unwrap();
+        assert_eq!((endpoint.url().as_str(), endpoint.credentials), ("redis://r1:6379/2", None));
+        assert_eq!(endpoint.tls, None);
+    }
+
+    #[test]
+    fn tls_is_of_rediss_alone() {
+        assert_eq!(endpoint("url = 'rediss://r1'").unwrap().tls, Some(MasterTls::default()));
+        let named = endpoint("url = 'rediss://r1'\ntls.server_name = 'x'").unwrap();
+        assert_eq!(named.url(), "rediss://r1:6379/0");
+        assert_eq!(named.tls.unwrap().server_name.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn odd_masters_are_refused() {
+        let unit = "replicated units are not supported by this version; give the url of an \
+                    independent master";
+        let name =
+            "masters[0].name: must be 1 to 255 bytes without blanks, control characters , ; =";
+        for (toml, expected) in [
+            ("endpoints = ['redis://a']", format!("masters[0].endpoints: {unit}")),
+            ("sentinel = { urls = [], name = 'x' }", format!("masters[0].sentinel: {unit}")),
+            ("url = 'redis://r1'\nmax_lag = 1", format!("masters[0].max_lag: {unit}")),
+            ("url = 'redis://r1'\nname = 'a;b'", name.into()),
+            ("url = 'redis://r1'\nname = ''", name.into()),
+            (
+                "url = 'redis://r1'\ncommand_timeout = '0s'",
+                "masters[0].command_timeout: is 0s; it must be from 1ms to 60s".into(),
+            ),
+            (
+                "url = 'redis://r1'\nconnect_timeout = '2m'",
+                "masters[0].connect_timeout: is 120s; it must be from 1ms to 60s".into(),
+            ),
+            (
+                "url = 'redis://r1'\ntls = {}",
+                "masters[0].tls: needs a url that starts with rediss://".into(),
+            ),
+        ] {
+            let error = endpoint(toml).unwrap_err();
+            assert_eq!(error, format!("{expected} (file FILE)"));
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The shape of the configuration as it is written: names and types, without meaning.
+//!
+//! Every key of the contract is a field here, all optional: defaults are given where meaning is.
+//! The same shape is read from the layers and written by `show`.
+
+use super::log::LogFormat;
+use super::secret::Secret;
+use super::span::Span;
+use holdfast_engine::RestartPolicy;
+use serde::de::{Error, IgnoredAny, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::path::PathBuf;
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawConfig {
+    pub(super) restart_policy: Option<RawPolicy>,
+    pub(super) key_format: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) grpc: RawGrpc,
+    pub(super) admin: RawAdmin,
+    pub(super) lease: RawLease,
+    pub(super) quorum: RawQuorum,
+    pub(super) limits: RawLimits,
+    pub(super) log: RawLog,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) masters: Vec<RawMaster>,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawPolicy {
+    Quarantine,
+    Trust,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawGrpc {
+    pub(super) listen: Option<String>,
+    pub(super) drain_timeout: Option<Span>,
+    pub(super) tls: Option<RawGrpcTls>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawGrpcTls {
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) client_ca: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawAdmin {
+    pub(super) listen: Option<String>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawLease {
+    pub(super) default_ttl: Option<Span>,
+    pub(super) min_ttl: Option<Span>,
+    pub(super) max_ttl: Option<Span>,
+    pub(super) drift: Option<Decimal>,
+    pub(super) max_wait: Option<Span>,
+    pub(super) max_hold: Option<Span>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawQuorum {
+    pub(super) clock_skew: Option<Span>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawLimits {
+    pub(super) max_resource_bytes: Option<Count>,
+    pub(super) max_holder_bytes: Option<Count>,
+    pub(super) max_metadata_bytes: Option<Count>,
+    pub(super) max_message_bytes: Option<Count>,
+    pub(super) max_waiters: Option<Count>,
+    pub(super) max_concurrent_streams: Option<Count>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawLog {
+    pub(super) format: Option<LogFormat>,
+    pub(super) filter: Option<String>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawMaster {
+    pub(super) name: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) connect_timeout: Option<Span>,
+    pub(super) command_timeout: Option<Span>,
+    pub(super) tls: Option<RawMasterTls>,
+    #[serde(skip_serializing)]
+    pub(super) endpoints: Option<IgnoredAny>,
+    #[serde(skip_serializing)]
+    pub(super) sentinel: Option<IgnoredAny>,
+    #[serde(skip_serializing)]
+    pub(super) max_lag: Option<IgnoredAny>,
+}
+
+/// Keys of the contract that this version refuses; never proposed as what would be right.
+pub(super) const REPLICATED_UNIT_KEYS: [&str; 3] = ["endpoints", "sentinel", "max_lag"];
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawMasterTls {
+    pub(super) ca: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) server_name: Option<String>,
+}
+
+impl From<RawPolicy> for RestartPolicy {
+    fn from(policy: RawPolicy) -> Self {
+        match policy {
+            RawPolicy::Quarantine => Self::Quarantine,
+            RawPolicy::Trust => Self::Trust,
+        }
+    }
+}
+
+impl From<RestartPolicy> for RawPolicy {
+    fn from(policy: RestartPolicy) -> Self {
+        match policy {
+            RestartPolicy::Quarantine => Self::Quarantine,
+            RestartPolicy::Trust => Self::Trust,
+        }
+    }
+}
+
+/// A whole number; also as text, because environment variables know nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct Count(pub(super) u64);
+
+impl Serialize for Count {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+struct CountVisitor;
+
+impl Visitor<'_> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Count, E> {
+        Ok(Count(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
+        u64::try_from(number)
+            .map(Count)
+            .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
+        text.trim().parse().map(Count).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// A number that may have a fraction; also as text, as [`Count`].
+#[derive(Clone, Copy)]
+pub(super) struct Decimal(pub(super) f64);
+
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Decimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DecimalVisitor)
+    }
+}
+
+struct DecimalVisitor;
+
+impl Visitor<'_> for DecimalVisitor {
+    type Value = Decimal;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Decimal, E> {
+        Ok(Decimal(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Decimal, E> {
+        Ok(Decimal(number as f64))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Decimal, E> {
+        text.trim().parse().map(Decimal).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}

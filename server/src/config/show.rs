@@ -1,0 +1,133 @@
+//! The effective configuration as TOML: what `holdfastd config` prints. Secrets are masked.
+//!
+//! What is printed is the shape that is read, so that it can be a configuration file again.
+
+use super::grpc::Grpc;
+use super::lease::Lease;
+use super::limits::Limits;
+use super::master::{Backend, Master, RedisEndpoint};
+use super::model::Config;
+use super::raw::{
+    Count, Decimal, RawAdmin, RawConfig, RawGrpc, RawGrpcTls, RawLease, RawLimits, RawLog,
+    RawMaster, RawMasterTls, RawQuorum,
+};
+use super::span::Span;
+use super::tls::MasterTls;
+
+const DEV: &str = "# --dev: three in-memory masters\n";
+
+/// The effective configuration as TOML, every default written out, secrets as `***`.
+pub fn effective(config: &Config) -> String {
+    let raw = RawConfig {
+        restart_policy: Some(config.restart_policy.into()),
+        key_format: Some(config.key_format.to_string()),
+        namespace: Some(config.namespace.to_string()),
+        grpc: grpc(&config.grpc),
+        admin: RawAdmin { listen: Some(config.admin.listen.to_string()) },
+        lease: lease(&config.lease),
+        quorum: RawQuorum { clock_skew: Some(Span(config.quorum.clock_skew)) },
+        limits: limits(&config.limits),
+        log: RawLog { format: Some(config.log.format), filter: Some(config.log.filter.clone()) },
+        masters: config.masters.iter().filter_map(master).collect(),
+    };
+    // Text, numbers and tables of them: TOML can say all of it.
+    let toml = toml::to_string(&raw).unwrap_or_else(|error| format!("# {error}\n"));
+    if config.is_dev() { format!("{DEV}{toml}") } else { toml }
+}
+
+fn grpc(grpc: &Grpc) -> RawGrpc {
+    RawGrpc {
+        listen: Some(grpc.listen.to_string()),
+        drain_timeout: Some(Span(grpc.drain_timeout)),
+        tls: grpc.tls.as_ref().map(|tls| RawGrpcTls {
+            cert: Some(tls.identity.cert.clone()),
+            key: Some(tls.identity.key.clone()),
+            client_ca: tls.client_ca.clone(),
+        }),
+    }
+}
+
+fn lease(lease: &Lease) -> RawLease {
+    RawLease {
+        default_ttl: Some(Span(lease.default_ttl)),
+        min_ttl: Some(Span(lease.min_ttl)),
+        max_ttl: Some(Span(lease.max_ttl)),
+        drift: Some(Decimal(lease.drift.fraction())),
+        max_wait: Some(Span(lease.max_wait)),
+        max_hold: lease.max_hold.map(Span),
+    }
+}
+
+fn limits(limits: &Limits) -> RawLimits {
+    let count = |limit: usize| Some(Count(limit as u64));
+    RawLimits {
+        max_resource_bytes: count(limits.max_resource_bytes),
+        max_holder_bytes: count(limits.max_holder_bytes),
+        max_metadata_bytes: count(limits.max_metadata_bytes),
+        max_message_bytes: count(limits.max_message_bytes),
+        max_waiters: count(limits.max_waiters),
+        max_concurrent_streams: Some(Count(u64::from(limits.max_concurrent_streams))),
+    }
+}
+
+fn master(master: &Master) -> Option<RawMaster> {
+    let Backend::Redis(endpoint) = &master.backend else { return None };
+    let RedisEndpoint { credentials, tls, .. } = endpoint;
+    Some(RawMaster {
+        name: Some(master.name.clone()),
+        url: Some(endpoint.url()),
+        username: credentials.as_ref().and_then(|given| given.username.clone()),
+        password: credentials.as_ref().map(|given| given.password.clone()),
+        connect_timeout: Some(Span(master.connect_timeout)),
+        command_timeout: Some(Span(master.command_timeout)),
+        tls: tls.as_ref().map(master_tls),
+        ..RawMaster::default()
+    })
+}
+
+fn master_tls(tls: &MasterTls) -> RawMasterTls {
+    RawMasterTls {
+        ca: tls.ca.clone(),
+        cert: tls.identity.as_ref().map(|identity| identity.cert.clone()),
+        key: tls.identity.as_ref().map(|identity| identity.key.clone()),
+        server_name: tls.server_name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{Scratch, all, file, flags};
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        let pem = Scratch::file("");
+        let text = "key_format = 'l:\"{resource}'\n[lease]\nmax_hold = '1h'\nmax_ttl = '5s'\n\
+                    [grpc]\ntls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
+                    [[masters]]\nname = 'a'\nurl = 'rediss://[::1]:1/2'\ncommand_timeout = '5ms'\n\
+                    tls = { ca = 'PEM', cert = 'PEM', key = 'PEM', server_name = 's' }\n\
+                    [[masters]]\nurl = 'redis://r2'";
+        let config = file(&text.replace("PEM", pem.path())).unwrap();
+        assert_eq!(file(&effective(&config)).unwrap(), config);
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let config = flags("--master redis://u:hunter2@r1").unwrap();
+        let shown = effective(&config);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("url = \"redis://r1:6379/0\"\nusername = \"u\"\npassword = \"***\"")
+        );
+        assert_eq!(effective(&file(&shown).unwrap()), shown);
+    }
+
+    #[test]
+    fn dev_is_shown_as_what_it_is() {
+        let config = flags("--dev --max-ttl 5s").unwrap();
+        let shown = effective(&config);
+        assert!(shown.starts_with("# --dev: three in-memory masters\nrestart_policy ="), "{shown}");
+        assert!(shown.contains("max_ttl = \"5s\"") && !shown.contains("masters]"), "{shown}");
+        assert_eq!(all(&shown, "--dev", &[]).unwrap(), config);
+    }
+}

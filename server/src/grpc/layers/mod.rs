@@ -1,0 +1,14 @@
+//! What surrounds every call of every service, outermost first:
+//!
+//! ```text
+//! observe    counts and times calls; outermost, so that it sees the status that is really sent
+//! contract   deadline, panics, and errors that are not ours: every error speaks the contract
+//! ```
+//!
+//! Deliberately absent: refusing calls while draining. The driver does that, at the moment it must.
+
+mod contract;
+mod observe;
+
+pub(super) use contract::ContractLayer;
+pub(super) use observe::ObserveLayer;

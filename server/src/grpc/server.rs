@@ -1,0 +1,191 @@
+//! The gRPC server: services, layers and transport put together over a bound listener.
+
+use super::admin_service::AdminApi;
+use super::convert::Rules;
+use super::health;
+use super::layers::{ContractLayer, ObserveLayer};
+use super::lock_service::LockApi;
+use super::masters::MasterNames;
+use crate::admin::Readiness;
+use crate::driver::Handle;
+use crate::telemetry::RpcMetrics;
+use holdfast_engine::Params;
+use holdfast_proto::FILE_DESCRIPTOR_SET;
+use holdfast_proto::v1::admin_service_server::AdminServiceServer;
+use holdfast_proto::v1::lock_service_server::LockServiceServer;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic_reflection::server::Builder as Reflection;
+use tracing::warn;
+
+/// A connection that is silent for so long is asked whether it still lives: whoever waits on a dead
+/// one must leave the queue.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// And is closed if it does not answer for so long.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whoever connects and says nothing does not stay.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the services need to know.
+#[derive(Debug)]
+pub struct Context {
+    /// The way to the engine.
+    pub driver: Handle,
+    /// The engine's numbers, to judge readings by.
+    pub params: Arc<Params>,
+    /// The limits of requests.
+    pub rules: Rules,
+    /// How the masters are called.
+    pub masters: MasterNames,
+}
+
+/// How the server serves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Larger messages are refused before they are read.
+    pub max_message_bytes: usize,
+    /// Calls and streams of one connection. Every waiting Acquire is one, and a Release that had to
+    /// queue behind them would be stuck: above the number of waiters of a resource.
+    pub max_concurrent_streams: u32,
+    /// After shutdown began, connections may linger for so long.
+    pub linger: Duration,
+    /// Plain text without.
+    pub tls: Option<Tls>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 64 * 1_024,
+            max_concurrent_streams: 20_000,
+            linger: Duration::from_secs(10),
+            tls: None,
+        }
+    }
+}
+
+/// Certificates, in PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// This server's certificate and those between it and the root.
+    pub cert: Vec<u8>,
+    /// Its private key.
+    pub key: Vec<u8>,
+    /// Clients must show a certificate of this authority.
+    pub client_ca: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("client_ca", &self.client_ca.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Why the server does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Most likely the certificates.
+    #[error("the gRPC server cannot be set up")]
+    Transport(#[source] tonic::transport::Error),
+    /// The descriptors of this build do not fit together.
+    #[error("server reflection cannot be set up")]
+    Reflection(#[source] tonic_reflection::server::Error),
+}
+
+/// Serves until `shutdown` resolves and the connections are closed, or have lingered for too long.
+pub async fn serve(
+    listener: TcpListener,
+    context: Context,
+    settings: Settings,
+    readiness: Readiness,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (health_service, reporter) = health::health().await;
+    let max = settings.max_message_bytes;
+    let routes =
+        routes(Arc::new(context), max)?.add_service(health_service.max_decoding_message_size(max));
+    let server = transport(&settings)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+
+    let (closing, closed) = oneshot::channel::<()>();
+    let ending = async {
+        shutdown.await;
+        drop(closing);
+    };
+    let serving = server.serve_with_incoming_shutdown(routes.prepare(), incoming, ending);
+    let lingering = async {
+        let _ = closed.await;
+        tokio::time::sleep(settings.linger).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(ServeError::Transport),
+        () = lingering => {
+            warn!("connections are still open and are cut off");
+            Ok(())
+        }
+        () = follow_for_ever(readiness, reporter) => Ok(()),
+    }
+}
+
+async fn follow_for_ever(readiness: Readiness, reporter: tonic_health::server::HealthReporter) {
+    health::follow(readiness, reporter).await;
+    std::future::pending().await
+}
+
+type Layered = tower::layer::util::Stack<
+    ContractLayer,
+    tower::layer::util::Stack<ObserveLayer, tower::layer::util::Identity>,
+>;
+
+fn transport(settings: &Settings) -> Result<Server<Layered>, ServeError> {
+    let mut server = Server::builder()
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+    if let Some(tls) = &settings.tls {
+        let mut config = ServerTlsConfig::new()
+            .timeout(HANDSHAKE_TIMEOUT)
+            .identity(Identity::from_pem(&tls.cert, &tls.key));
+        if let Some(ca) = &tls.client_ca {
+            config = config.client_ca_root(Certificate::from_pem(ca));
+        }
+        server = server.tls_config(config).map_err(ServeError::Transport)?;
+    }
+    Ok(server.layer(ObserveLayer::new(RpcMetrics::new())).layer(ContractLayer))
+}
+
+fn routes(context: Arc<Context>, max_message_bytes: usize) -> Result<Routes, ServeError> {
+    let descriptors = || {
+        Reflection::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let v1 = descriptors().build_v1().map_err(ServeError::Reflection)?;
+    let v1alpha = descriptors().build_v1alpha().map_err(ServeError::Reflection)?;
+    let locks = LockServiceServer::new(LockApi::new(Arc::clone(&context)));
+    let admin = AdminServiceServer::new(AdminApi::new(context));
+    Ok(Routes::new(locks.max_decoding_message_size(max_message_bytes))
+        .add_service(admin.max_decoding_message_size(max_message_bytes))
+        .add_service(v1.max_decoding_message_size(max_message_bytes))
+        .add_service(v1alpha.max_decoding_message_size(max_message_bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_that_are_none_are_an_error() {
+        let none = || b"none".to_vec();
+        let tls = Some(Tls { cert: none(), key: none(), client_ca: None });
+        let server = transport(&Settings { tls, ..Settings::default() });
+        assert!(matches!(server, Err(ServeError::Transport(_))));
+    }
+}

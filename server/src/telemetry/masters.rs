@@ -1,0 +1,151 @@
+//! How the masters fare, as metrics and as log lines: every status is counted, every change is said.
+//!
+//! Deliberately absent: connections that come and go, which the driver logs.
+
+use super::metrics::names;
+use holdfast_engine::{MasterState, MasterView, Status};
+use metrics::gauge;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// The states of a master, as they are called in metrics.
+const STATES: [&str; 4] = ["voting", "quarantined", "unreachable", "misconfigured"];
+
+/// Remembers what was said.
+#[derive(Debug)]
+pub struct MasterWatch {
+    names: Vec<String>,
+    states: Vec<Option<MasterState>>,
+    has_quorum: Option<bool>,
+    clock_fits: Option<bool>,
+}
+
+impl MasterWatch {
+    /// Of masters with these names, in the order of the configuration.
+    pub fn new(names: Vec<String>) -> Self {
+        let states = vec![None; names.len()];
+        Self { names, states, has_quorum: None, clock_fits: None }
+    }
+
+    /// A fresh status. Meant to come about once a second.
+    pub fn observe(&mut self, status: &Status) {
+        self.record(status);
+        for (index, view) in status.masters.iter().enumerate().take(self.names.len()) {
+            self.say(index, view);
+        }
+        if self.has_quorum != Some(status.has_quorum) {
+            match status.has_quorum {
+                true => info!("a quorum of masters votes: locks can be taken"),
+                false => warn!("no quorum of masters votes: no lock can be taken or renewed"),
+            }
+            self.has_quorum = Some(status.has_quorum);
+        }
+        if self.clock_fits.unwrap_or(true) != status.clock_fits {
+            match status.clock_fits {
+                true => info!("this replica's clock fits those of the masters again"),
+                false => warn!("this replica's clock does not fit those of a quorum of masters"),
+            }
+        }
+        self.clock_fits = Some(status.clock_fits);
+    }
+
+    fn record(&self, status: &Status) {
+        gauge!(names::QUORUM).set(f64::from(u8::from(status.has_quorum)));
+        gauge!(names::CLOCK_FITS).set(f64::from(u8::from(status.clock_fits)));
+        gauge!(names::WAITERS).set(status.waiters as f64);
+        for (number, state) in STATES.iter().enumerate() {
+            let count = status.masters.iter().filter(|view| number_of(&view.state) == number);
+            gauge!(names::MASTERS, "state" => *state).set(count.count() as f64);
+        }
+        for (name, view) in self.names.iter().zip(&status.masters) {
+            record_master(name, view);
+        }
+    }
+
+    /// Says what changed, once. A quarantine that runs is no change.
+    fn say(&mut self, index: usize, view: &MasterView) {
+        let (name, said) = (&self.names[index], &mut self.states[index]);
+        let same = match (&*said, &view.state) {
+            (Some(MasterState::Quarantined(_)), MasterState::Quarantined(_)) => true,
+            (said, state) => said.as_ref() == Some(state),
+        };
+        if same {
+            return;
+        }
+        match &view.state {
+            MasterState::Voting => info!(master = name, "votes"),
+            MasterState::Quarantined(remaining) => {
+                let left = remaining.map(|left| Duration::from_secs(left.as_secs()));
+                info!(master = name, ?left, "in quarantine: it may have forgotten leases");
+            }
+            MasterState::Unreachable(_) => {}
+            MasterState::Misconfigured(why) => warn!(master = name, %why, "must not vote"),
+        }
+        *said = Some(view.state.clone());
+    }
+}
+
+fn record_master(name: &str, view: &MasterView) {
+    for (number, state) in STATES.iter().enumerate() {
+        let is = f64::from(u8::from(number_of(&view.state) == number));
+        gauge!(names::MASTER_STATE, "master" => name.to_owned(), "state" => *state).set(is);
+    }
+    // What is not known is not a number: an old one would look like news.
+    let round_trip = view.round_trip.map_or(f64::NAN, |trip| trip.as_secs_f64());
+    gauge!(names::MASTER_ROUND_TRIP, "master" => name.to_owned()).set(round_trip);
+    let offset = view.clock_offset_micros.map_or(f64::NAN, |micros| micros as f64 / 1e6);
+    gauge!(names::MASTER_CLOCK_OFFSET, "master" => name.to_owned()).set(offset);
+}
+
+fn number_of(state: &MasterState) -> usize {
+    match state {
+        MasterState::Voting => 0,
+        MasterState::Quarantined(_) => 1,
+        MasterState::Unreachable(_) => 2,
+        MasterState::Misconfigured(_) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    fn view(state: MasterState) -> MasterView {
+        MasterView { state, session: None, clock_offset_micros: Some(-1_500), round_trip: None }
+    }
+
+    #[test]
+    fn a_status_becomes_gauges() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let status = Status {
+            masters: vec![
+                view(MasterState::Voting),
+                view(MasterState::Unreachable("gone".into())),
+                view(MasterState::Voting),
+            ],
+            has_quorum: true,
+            clock_fits: true,
+            waiters: 7,
+        };
+        with_local_recorder(&recorder, || {
+            let names = ["a", "b", "c"].map(str::to_owned).into();
+            MasterWatch::new(names).observe(&status);
+        });
+
+        let text = recorder.handle().render();
+        for line in [
+            "holdfast_quorum 1",
+            "holdfast_waiters 7",
+            "holdfast_masters{state=\"voting\"} 2",
+            "holdfast_masters{state=\"misconfigured\"} 0",
+            "holdfast_master_state{master=\"b\",state=\"unreachable\"} 1",
+            "holdfast_master_state{master=\"b\",state=\"voting\"} 0",
+            "holdfast_master_clock_offset_seconds{master=\"a\"} -0.0015",
+            "holdfast_master_round_trip_seconds{master=\"a\"} NaN",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The search: breadth first over all reachable states of a bounded model, with the shortest
+//! counterexample. States are remembered as 64-bit fingerprints with a parent pointer; the trace is
+//! rebuilt by replaying the model. Owns nothing about locks.
+
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use rustc_hash::FxBuildHasher;
+
+/// One enabled action: its label (empty unless asked for), the next state, a broken property.
+pub(crate) type Step<S> = (String, S, Option<&'static str>);
+
+/// A bounded transition system.
+pub(crate) trait Model {
+    type S: Copy + Hash + Eq;
+
+    fn init(&self) -> Self::S;
+    /// Pushes every enabled action of `s`; labels are built only if `labels`.
+    fn next(&self, s: &Self::S, out: &mut Vec<Step<Self::S>>, labels: bool);
+    fn show(&self, s: &Self::S) -> String;
+}
+
+/// What a search found.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) states: usize,
+    pub(crate) depth: usize,
+    /// False if the cap on states ended the search or a property broke.
+    pub(crate) complete: bool,
+    pub(crate) violation: Option<&'static str>,
+    /// The shortest way to the violation, one action a line.
+    pub(crate) trace: String,
+}
+
+fn fingerprint<T: Hash>(t: &T) -> u64 {
+    // The hasher is weak in the high bits, so its result is mixed once more.
+    let mut z = FxBuildHasher.hash_one(t) ^ 0x9E37_79B9_7F4A_7C15;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Explores `m` until a property outside `ignore` breaks, every state is known, or `max_states`.
+pub(crate) fn search<M: Model>(m: &M, max_states: usize, ignore: &[&str]) -> Outcome {
+    let mut seen: HashMap<u64, u64, FxBuildHasher> = HashMap::with_hasher(FxBuildHasher);
+    let init = m.init();
+    seen.insert(fingerprint(&init), 0);
+    let mut layer = vec![init];
+    let mut depth = 0;
+    let mut out = Vec::new();
+    while !layer.is_empty() {
+        let mut next_layer = Vec::new();
+        for s in &layer {
+            out.clear();
+            m.next(s, &mut out, false);
+            let from = fingerprint(s);
+            for (_, ns, violation) in &out {
+                if let Some(v) = *violation
+                    && !ignore.contains(&v)
+                {
+                    let trace = rebuild(m, &seen, from, ns, v);
+                    let violation = Some(v);
+                    let states = seen.len();
+                    return Outcome { states, depth: depth + 1, complete: false, violation, trace };
+                }
+                if let Entry::Vacant(e) = seen.entry(fingerprint(ns)) {
+                    e.insert(from);
+                    next_layer.push(*ns);
+                }
+            }
+            if seen.len() > max_states {
+                let (states, trace) = (seen.len(), String::new());
+                return Outcome { states, depth, complete: false, violation: None, trace };
+            }
+        }
+        layer = next_layer;
+        depth += 1;
+    }
+    Outcome { states: seen.len(), depth, complete: true, violation: None, trace: String::new() }
+}
+
+/// Replays the chain of fingerprints that ends in `last` and the broken action after it.
+fn rebuild<M: Model>(
+    m: &M,
+    seen: &HashMap<u64, u64, FxBuildHasher>,
+    last: u64,
+    broken: &M::S,
+    violation: &'static str,
+) -> String {
+    let mut current = m.init();
+    let first = fingerprint(&current);
+    let mut chain = Vec::new();
+    let mut f = last;
+    while f != first {
+        chain.push(f);
+        f = seen[&f];
+    }
+    let mut trace = String::new();
+    let mut out = Vec::new();
+    for wanted in chain.iter().rev() {
+        out.clear();
+        m.next(&current, &mut out, true);
+        if let Some((label, next, _)) = out.iter().find(|(_, n, _)| fingerprint(n) == *wanted) {
+            trace += &format!("    {label}\n");
+            current = *next;
+        }
+    }
+    out.clear();
+    m.next(&current, &mut out, true);
+    for (label, next, v) in &out {
+        if next == broken && *v == Some(violation) {
+            trace += &format!("    {label}   <== VIOLATION {violation}\n");
+            break;
+        }
+    }
+    trace + &format!("    state before: {}\n", m.show(&current))
+}

@@ -1,0 +1,903 @@
+//! What every master must answer: one case a rule, each backend the same cases. The Lua scripts
+//! and the memory master are written twice from docs/protocol.md, "Scripts"; this is where they
+//! are held to it. What no case thought of is for the differential test.
+
+use holdfast_engine::{
+    Ballot, Body, Deletion, Incident, LeaseHash, Lock, Nonce, Occupant, Reply, Request, Standing,
+    Window,
+};
+use holdfast_tests::masters::{
+    Acquiring, Bench, Extending, Memory, MemoryBench, OTHERS, OURS, SKEW, acquire, ask, extend,
+    info, neighbour, nonce, reattached, resource, stranger,
+};
+use std::time::Duration;
+
+/// Every case on every backend: another backend is another module here.
+macro_rules! on_every_backend {
+    ($($case:ident)+) => {
+        mod memory {
+            use super::*;
+            $(#[test] fn $case() { super::$case(&mut MemoryBench::new()); })+
+        }
+    };
+}
+
+on_every_backend! {
+    an_unobserved_process_may_not_vote
+    the_first_observer_writes_the_incident
+    adoption_names_its_incident
+    adoption_raises_the_base_and_never_lowers_it
+    adoption_of_a_voting_master_changes_nothing
+    a_base_ahead_of_time_is_refused
+    a_restart_that_keeps_everything_keeps_the_floors
+    a_restart_that_loses_everything_leaves_the_base_only
+    a_flush_is_a_loss_under_the_same_identity
+    a_process_that_is_gone_does_not_vote
+    another_configuration_is_neither_served_nor_overwritten
+    the_process_is_compared_before_the_configuration
+    the_configuration_is_compared_before_the_quarantine
+    suspicion_puts_a_voting_master_into_quarantine
+    a_read_shows_the_lock_whatever_the_standing
+    the_window_of_time_is_inclusive
+    ballots_far_ahead_of_time_are_refused
+    standing_comes_before_time_and_time_before_the_lock
+    only_some_replies_carry_the_time
+    a_fresh_lock_needs_a_ballot_above_the_floor
+    a_bucket_shares_its_floor
+    another_lease_is_held
+    a_foreign_lock_is_held_by_nobody_we_know
+    an_own_lock_is_accepted_again
+    a_lock_touched_by_two_attempts_is_shared_for_good
+    accepting_again_never_regresses
+    accepting_again_ignores_the_noise_of_the_bucket
+    a_lock_lives_through_its_last_millisecond
+    a_longer_ttl_extends_and_a_shorter_one_never_shrinks
+    extend_needs_the_lease
+    extend_loses_an_occupancy_that_began_after_the_token
+    extend_raises_ballot_token_and_floor
+    extend_replaces_metadata_by_newer_ballots_only
+    extend_hands_the_nonce_over_once
+    extend_never_shrinks_the_ttl
+    repair_plants_the_lease_where_nothing_is
+    repair_overwrites_a_contender_that_cannot_win
+    repair_refuses_what_went_on
+    repair_raises_its_own_lock
+    repair_updates_the_info_by_its_own_ballot
+    repair_creates_under_the_nonce_of_its_session
+    cleanup_deletes_its_own_attempt
+    cleanup_leaves_what_is_not_its_own
+    cleanup_is_a_barrier
+    cleanup_works_in_quarantine_and_not_for_another_process
+    release_deletes_up_to_its_token
+    release_tells_what_it_found
+    release_is_a_barrier
+    release_works_in_quarantine_and_not_for_another_process
+    a_notice_counts_its_listeners
+}
+
+type Master<'a> = &'a mut dyn Bench;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn observe(master: Master<'_>, incident: u64) -> Body {
+    master.ask(Request::Observe { incident: Incident(incident) }).body
+}
+
+fn adopt(master: Master<'_>, incident: u64, base: Ballot) -> Reply {
+    master.ask(Request::Adopt { incident: Incident(incident), base })
+}
+
+fn suspect(master: Master<'_>, incident: u64) -> Body {
+    master.ask(Request::Suspect { incident: Incident(incident) }).body
+}
+
+fn quarantined(incident: u64) -> Body {
+    Body::Observed(Standing::Quarantined(Some(Incident(incident))))
+}
+
+fn cleanup(lease: &str, nonce: Nonce, ballot: Ballot) -> Request {
+    Request::Cleanup { resource: resource(), lease: LeaseHash::of(lease), nonce, ballot }
+}
+
+fn release(lease: &str, token: Ballot, ballot: Ballot) -> Request {
+    Request::Release { resource: resource(), lease: LeaseHash::of(lease), token, ballot }
+}
+
+fn released(deletion: Deletion) -> Body {
+    Body::Released(deletion)
+}
+
+/// The master voted, and knows this ballot.
+#[track_caller]
+fn assert_vote(reply: &Reply, seen: Ballot) {
+    assert!(matches!(reply.body, Body::Ok { .. }), "no vote: {:?}", reply.body);
+    assert_eq!(reply.seen, seen);
+}
+
+/// The master did not vote, and knows this ballot.
+#[track_caller]
+fn assert_answer(reply: &Reply, body: &Body, seen: Ballot) {
+    assert_eq!((&reply.body, reply.seen), (body, seen));
+}
+
+/// The three scripts that look at the clock, each for lease A.
+fn voting_scripts(ballot: Ballot) -> [Request; 3] {
+    let extend = extend("A", ballot, ballot);
+    [acquire("A", ballot).into(), extend.clone().into(), extend.repair(info("A"), ballot)]
+}
+
+// Who may vote.
+
+fn an_unobserved_process_may_not_vote(master: Master<'_>) {
+    let ballot = master.ballot(0);
+    for request in voting_scripts(ballot) {
+        assert_answer(&master.ask(request), &Body::NotVoting(None), Ballot::ZERO);
+    }
+    assert_eq!(master.standing(), Standing::Quarantined(None));
+    let reply = adopt(master, 7, ballot);
+    assert_answer(&reply, &Body::Observed(Standing::Quarantined(None)), Ballot::ZERO);
+    assert_eq!(suspect(master, 7), Body::Observed(Standing::Quarantined(None)));
+    assert_eq!(master.standing(), Standing::Quarantined(None), "neither wrote anything");
+}
+
+fn the_first_observer_writes_the_incident(master: Master<'_>) {
+    assert_eq!(observe(master, 7), quarantined(7));
+    assert_eq!(observe(master, 8), quarantined(7));
+    for request in voting_scripts(master.ballot(0)) {
+        let reply = master.ask(request);
+        assert_answer(&reply, &Body::NotVoting(Some(Incident(7))), Ballot::ZERO);
+    }
+    assert_eq!(master.standing(), Standing::Quarantined(Some(Incident(7))));
+}
+
+fn adoption_names_its_incident(master: Master<'_>) {
+    let base = master.ballot(0);
+    observe(master, 7);
+    assert_answer(&adopt(master, 8, base), &quarantined(7), Ballot::ZERO);
+    assert_answer(&adopt(master, 7, base), &Body::Observed(Standing::Voting), base);
+    assert_eq!(observe(master, 9), Body::Observed(Standing::Voting));
+    assert_vote(&master.ask(acquire("A", master.ballot(1)).into()), master.ballot(1));
+}
+
+fn adoption_raises_the_base_and_never_lowers_it(master: Master<'_>) {
+    let (low, high) = (master.ballot(-20), master.ballot(-10));
+    observe(master, 1);
+    assert_eq!(adopt(master, 1, high).seen, high);
+    suspect(master, 2);
+    assert_eq!(adopt(master, 2, low).seen, high);
+    let reply = master.ask(acquire("A", high).into());
+    assert_answer(&reply, &Body::Stale, high);
+    let above = Ballot(high.0 + 1);
+    assert_vote(&master.ask(acquire("A", above).into()), above);
+}
+
+fn adoption_of_a_voting_master_changes_nothing(master: Master<'_>) {
+    let base = master.ballot(-20);
+    observe(master, 1);
+    adopt(master, 1, base);
+    let above = master.ballot(-10);
+    let late = adopt(master, 1, above);
+    assert_answer(&late, &Body::Observed(Standing::Voting), base);
+}
+
+fn a_base_ahead_of_time_is_refused(master: Master<'_>) {
+    observe(master, 1);
+    let bound = master.ballot(SKEW.as_secs() as i64);
+    assert_answer(&adopt(master, 1, Ballot(bound.0 + 1)), &Body::Ahead, Ballot::ZERO);
+    assert_answer(&adopt(master, 2, Ballot(bound.0 + 1)), &quarantined(1), Ballot::ZERO);
+    assert_answer(&adopt(master, 1, bound), &Body::Observed(Standing::Voting), bound);
+}
+
+fn a_restart_that_keeps_everything_keeps_the_floors(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    master.restart(Memory::Kept);
+    let reply = master.ask(acquire("A", ballot).into());
+    assert_answer(&reply, &Body::NotVoting(None), ballot);
+    assert_eq!(observe(master, 2), quarantined(2));
+    let base = master.ballot(-3_600);
+    adopt(master, 2, base);
+    assert_eq!(master.lock(&resource()).first, ballot);
+    let other = Acquiring { resource: neighbour(), ..acquire("B", ballot) };
+    assert_answer(&master.ask(other.into()), &Body::Stale, ballot);
+}
+
+fn a_restart_that_loses_everything_leaves_the_base_only(master: Master<'_>) {
+    master.adopt();
+    master.ask(acquire("A", master.ballot(0)).into());
+    master.restart(Memory::Lost);
+    let reply = master.ask(acquire("A", master.ballot(0)).into());
+    assert_answer(&reply, &Body::NotVoting(None), Ballot::ZERO);
+    let base = master.ballot(-10);
+    observe(master, 2);
+    adopt(master, 2, base);
+    assert_eq!(master.occupant(&resource()), None);
+    assert_answer(&master.ask(acquire("B", base).into()), &Body::Stale, base);
+    assert_vote(&master.ask(acquire("B", master.ballot(-5)).into()), master.ballot(-5));
+}
+
+fn a_flush_is_a_loss_under_the_same_identity(master: Master<'_>) {
+    master.adopt();
+    master.ask(acquire("A", master.ballot(0)).into());
+    let run = master.run();
+    master.flush();
+    assert_eq!(master.run(), run);
+    assert_eq!(master.standing(), Standing::Quarantined(None));
+    assert_eq!(master.occupant(&resource()), None);
+    assert_eq!(observe(master, 2), quarantined(2));
+}
+
+fn a_process_that_is_gone_does_not_vote(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    for request in voting_scripts(ballot) {
+        let reply = master.ask_process("gone", request);
+        assert_answer(&reply, &Body::NotVoting(None), ballot);
+        assert!(reply.time_micros.is_some());
+    }
+    let nobody = Body::Observed(Standing::Quarantined(None));
+    let base = master.ballot(-10);
+    let adopt = Request::Adopt { incident: Incident(1), base };
+    assert_eq!(master.ask_process("gone", adopt).body, nobody);
+    let suspect = Request::Suspect { incident: Incident(1) };
+    assert_eq!(master.ask_process("gone", suspect).body, nobody);
+    assert_eq!(master.standing(), Standing::Voting);
+
+    let observe = Request::Observe { incident: Incident(3) };
+    assert_eq!(master.ask_process("next", observe).body, quarantined(3));
+    assert_eq!(master.standing(), Standing::Quarantined(None), "another process may vote now");
+}
+
+fn another_configuration_is_neither_served_nor_overwritten(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    for request in voting_scripts(ballot) {
+        assert_answer(&master.ask_as(OTHERS, request), &Body::Misfit, ballot);
+    }
+    let misfit = Standing::Misfit(OURS.into());
+    let incident = Incident(5);
+    for request in [
+        Request::Observe { incident },
+        Request::Adopt { incident, base: ballot },
+        Request::Suspect { incident },
+    ] {
+        assert_eq!(master.ask_as(OTHERS, request).body, Body::Observed(misfit.clone()));
+    }
+    for request in [cleanup("A", nonce(1), ballot), release("A", ballot, ballot)] {
+        assert_answer(&master.ask_as(OTHERS, request), &Body::Dropped, Ballot::ZERO);
+    }
+    let read = master.ask_as(OTHERS, Request::Read { resource: resource() });
+    let occupant = master.occupant(&resource());
+    assert!(occupant.is_some());
+    assert_answer(&read, &Body::Read { standing: misfit, occupant }, ballot);
+    assert_eq!(master.standing(), Standing::Voting);
+}
+
+fn the_process_is_compared_before_the_configuration(master: Master<'_>) {
+    master.adopt();
+    master.restart(Memory::Kept);
+    let ballot = master.ballot(0);
+    for request in voting_scripts(ballot) {
+        assert_eq!(master.ask_as(OTHERS, request).body, Body::NotVoting(None));
+    }
+    let observe = Request::Observe { incident: Incident(5) };
+    let misfit = Body::Observed(Standing::Misfit(OURS.into()));
+    assert_eq!(master.ask_as(OTHERS, observe).body, misfit, "no restart hands it to others");
+    assert_eq!(master.standing(), Standing::Quarantined(None));
+}
+
+fn the_configuration_is_compared_before_the_quarantine(master: Master<'_>) {
+    observe(master, 1);
+    for request in voting_scripts(master.ballot(0)) {
+        assert_eq!(master.ask_as(OTHERS, request).body, Body::Misfit);
+    }
+}
+
+fn suspicion_puts_a_voting_master_into_quarantine(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    assert_eq!(suspect(master, 5), quarantined(5));
+    assert_eq!(suspect(master, 6), quarantined(5), "the first suspicion stays");
+    assert_eq!(observe(master, 7), quarantined(5));
+    let reply = master.ask(acquire("A", ballot).into());
+    assert_answer(&reply, &Body::NotVoting(Some(Incident(5))), ballot);
+    assert_eq!(master.lock(&resource()).lease, LeaseHash::of("A"));
+    let base = master.ballot(-5);
+    assert_eq!(adopt(master, 5, base).body, Body::Observed(Standing::Voting));
+    assert_vote(&master.ask(acquire("A", ballot).into()), ballot);
+}
+
+fn a_read_shows_the_lock_whatever_the_standing(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    let occupant = master.occupant(&resource());
+    suspect(master, 5);
+    let read = || Request::Read { resource: resource() };
+    let standing = Standing::Quarantined(Some(Incident(5)));
+    let shown = Body::Read { standing, occupant: occupant.clone() };
+    assert_answer(&master.ask(read()), &shown, ballot);
+    let shown = Body::Read { standing: Standing::Quarantined(None), occupant };
+    assert_answer(&master.ask_process("gone", read()), &shown, ballot);
+    let stranger = master.ask(Request::Read { resource: stranger() });
+    assert!(matches!(stranger.body, Body::Read { occupant: None, .. }));
+}
+
+// Time.
+
+fn the_window_of_time_is_inclusive(master: Master<'_>) {
+    master.adopt();
+    let (ballot, time) = (master.ballot(0), master.time_micros());
+    let base = master.ballot(-3_600);
+    for (lo, hi) in [(time + 1, time + 9), (time - 9, time - 1)] {
+        for request in voting_scripts(ballot) {
+            let reply = master.ask_within(Window { lo, hi }, request);
+            assert_answer(&reply, &Body::Late, base);
+            assert_eq!(reply.time_micros, Some(time));
+        }
+    }
+    assert_eq!(master.occupant(&resource()), None);
+    for (lo, hi) in [(time, time + 9), (time - 9, time), (time, time)] {
+        let reply = master.ask_within(Window { lo, hi }, acquire("A", ballot).into());
+        assert_vote(&reply, ballot);
+    }
+}
+
+fn ballots_far_ahead_of_time_are_refused(master: Master<'_>) {
+    master.adopt();
+    let bound = Ballot(master.time_micros() + SKEW.as_micros() as u64);
+    let base = master.ballot(-3_600);
+    for request in voting_scripts(Ballot(bound.0 + 1)) {
+        assert_answer(&master.ask(request), &Body::Ahead, base);
+    }
+    assert_eq!(master.occupant(&resource()), None);
+    assert_vote(&master.ask(acquire("A", bound).into()), bound);
+}
+
+fn standing_comes_before_time_and_time_before_the_lock(master: Master<'_>) {
+    let late = Window { lo: 0, hi: 1 };
+    let ahead = master.ballot(60);
+    for request in voting_scripts(ahead) {
+        assert_eq!(master.ask_within(late, request).body, Body::NotVoting(None));
+    }
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("B", ballot).into());
+    for request in voting_scripts(ahead) {
+        assert_eq!(master.ask_within(late, request.clone()).body, Body::Late);
+        let reply = master.ask(request);
+        assert_answer(&reply, &Body::Ahead, ballot);
+    }
+}
+
+fn only_some_replies_carry_the_time(master: Master<'_>) {
+    master.adopt();
+    master.advance(millis(1));
+    let (ballot, time) = (master.ballot(0), Some(master.time_micros()));
+    let [acquire, extend, repair] = voting_scripts(ballot);
+    let read = Request::Read { resource: resource() };
+    let observe = Request::Observe { incident: Incident(1) };
+    let adopt = Request::Adopt { incident: Incident(1), base: ballot };
+    let suspect = Request::Suspect { incident: Incident(1) };
+    for request in [acquire, extend, repair, read, observe, adopt, suspect] {
+        assert_eq!(master.ask(request.clone()).time_micros, time, "{request:?}");
+    }
+    let publish = Request::Publish { resource: resource(), origin: 1 };
+    let untimed = [cleanup("B", nonce(1), ballot), release("B", ballot, ballot), publish];
+    for request in untimed {
+        assert_eq!(master.ask(request.clone()).time_micros, None, "{request:?}");
+    }
+}
+
+// Acquire.
+
+fn a_fresh_lock_needs_a_ballot_above_the_floor(master: Master<'_>) {
+    let base = master.ballot(-10);
+    observe(master, 1);
+    adopt(master, 1, base);
+    assert_answer(&master.ask(acquire("A", base).into()), &Body::Stale, base);
+    let ballot = Ballot(base.0 + 1);
+    let reply = master.ask(acquire("A", ballot).into());
+    assert_answer(&reply, &Body::Ok { info_ballot: ballot }, ballot);
+    let lock = Lock {
+        lease: LeaseHash::of("A"),
+        nonce: nonce(1),
+        first: ballot,
+        ballot,
+        token: ballot,
+        info_ballot: ballot,
+        ttl: millis(2_000),
+        info: info(&format!("A@{ballot:?}")),
+    };
+    let occupant = Occupant { lock: Some(lock), remaining: Some(millis(2_000)) };
+    assert_eq!(master.occupant(&resource()), Some(occupant));
+}
+
+fn a_bucket_shares_its_floor(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    let at = |resource| Acquiring { resource, ..acquire("B", ballot) };
+    assert_answer(&master.ask(at(neighbour()).into()), &Body::Stale, ballot);
+    let read = master.ask(Request::Read { resource: neighbour() });
+    assert_eq!(read.seen, ballot);
+    assert_vote(&master.ask(at(stranger()).into()), ballot);
+}
+
+fn another_lease_is_held(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    master.advance(millis(500));
+    let lock = Some(master.lock(&resource()));
+    let held = Body::Held(Occupant { lock, remaining: Some(millis(1_500)) });
+    for contender in [master.ballot(-1), master.ballot(1)] {
+        assert_answer(&master.ask(acquire("B", contender).into()), &held, ballot);
+    }
+    let fresh = Acquiring { resource: neighbour(), ..acquire("B", Ballot(ballot.0 + 1)) };
+    assert_vote(&master.ask(fresh.into()), Ballot(ballot.0 + 1));
+}
+
+fn a_foreign_lock_is_held_by_nobody_we_know(master: Master<'_>) {
+    master.adopt();
+    let (base, ballot) = (master.ballot(-3_600), master.ballot(0));
+    let held = |remaining| Body::Held(Occupant { lock: None, remaining });
+    master.plant_foreign(&resource(), Some(millis(700)));
+    let reply = master.ask(acquire("A", ballot).into());
+    assert_answer(&reply, &held(Some(millis(700))), base);
+    master.advance(millis(701));
+    assert_vote(&master.ask(acquire("A", ballot).into()), ballot);
+
+    master.plant_foreign(&resource(), None);
+    master.advance(Duration::from_secs(9));
+    let reply = master.ask(acquire("A", master.ballot(0)).into());
+    assert_answer(&reply, &held(None), ballot);
+}
+
+fn an_own_lock_is_accepted_again(master: Master<'_>) {
+    master.adopt();
+    let (first, again) = (master.ballot(0), master.ballot(1));
+    master.ask(acquire("A", first).into());
+    let reply = master.ask(acquire("A", again).into());
+    assert_answer(&reply, &Body::Ok { info_ballot: again }, again);
+    let lock = master.lock(&resource());
+    assert_eq!((lock.first, lock.ballot, lock.token), (first, again, again));
+    assert_eq!((lock.nonce, lock.info), (nonce(1), info(&format!("A@{again:?}"))));
+    assert_eq!(master.ask(Request::Read { resource: neighbour() }).seen, again);
+}
+
+fn a_lock_touched_by_two_attempts_is_shared_for_good(master: Master<'_>) {
+    master.adopt();
+    let attempt = |number, ballot| Acquiring { nonce: nonce(number), ..acquire("A", ballot) };
+    master.ask(attempt(1, master.ballot(0)).into());
+    master.ask(attempt(2, master.ballot(1)).into());
+    assert_eq!(master.lock(&resource()).nonce, Nonce::SHARED);
+    master.ask(attempt(2, master.ballot(2)).into());
+    assert_eq!(master.lock(&resource()).nonce, Nonce::SHARED);
+}
+
+fn accepting_again_never_regresses(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(2);
+    master.ask(acquire("A", ballot).into());
+    let before = master.lock(&resource());
+    let late = Acquiring { nonce: nonce(2), millis: 9_000, ..acquire("A", master.ballot(1)) };
+    assert_answer(&master.ask(late.into()), &Body::Stale, ballot);
+    assert_eq!(master.lock(&resource()), before);
+
+    let equal = Acquiring { nonce: nonce(2), ..acquire("A", ballot) };
+    assert_vote(&master.ask(equal.into()), ballot);
+    assert_eq!(master.lock(&resource()), Lock { nonce: Nonce::SHARED, ..before });
+}
+
+fn accepting_again_ignores_the_noise_of_the_bucket(master: Master<'_>) {
+    master.adopt();
+    let (ballot, noise) = (master.ballot(0), master.ballot(5));
+    master.ask(acquire("A", ballot).into());
+    let other = Acquiring { resource: neighbour(), ..acquire("B", noise) };
+    master.ask(other.into());
+    assert_vote(&master.ask(acquire("A", master.ballot(1)).into()), noise);
+    assert_eq!(master.lock(&resource()).ballot, master.ballot(1));
+    assert_answer(&master.ask(acquire("A", ballot).into()), &Body::Stale, noise);
+}
+
+fn a_lock_lives_through_its_last_millisecond(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    let brief = Acquiring { millis: 10, ..acquire("A", ballot) };
+    master.ask(brief.into());
+    master.advance(millis(10));
+    let occupant = master.occupant(&resource()).expect("it expires in this millisecond");
+    assert_eq!(occupant.remaining, Some(Duration::ZERO));
+    master.advance(millis(1));
+    assert_eq!(master.occupant(&resource()), None);
+    assert_answer(&master.ask(acquire("B", ballot).into()), &Body::Stale, ballot);
+}
+
+fn a_longer_ttl_extends_and_a_shorter_one_never_shrinks(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    let for_millis = |millis| Acquiring { millis, ..acquire("A", ballot) };
+    let shows = |master: Master<'_>| {
+        let occupant = master.occupant(&resource()).expect("it lives");
+        (occupant.lock.expect("ours").ttl, occupant.remaining.expect("it expires"))
+    };
+    master.ask(for_millis(2_000).into());
+    master.advance(millis(500));
+    master.ask(for_millis(1_000).into());
+    assert_eq!(shows(master), (millis(1_500), millis(1_500)), "what is left is longer");
+    master.advance(millis(1_000));
+    master.ask(for_millis(1_000).into());
+    assert_eq!(shows(master), (millis(1_000), millis(1_000)), "the new ttl is longer");
+    master.ask(for_millis(3_000).into());
+    assert_eq!(shows(master), (millis(3_000), millis(3_000)));
+    master.advance(millis(100));
+    master.ask(for_millis(3_000).into());
+    assert_eq!(shows(master), (millis(3_000), millis(3_000)), "an equal ttl starts anew");
+}
+
+// Extend.
+
+fn extend_needs_the_lease(master: Master<'_>) {
+    master.adopt();
+    let (base, ballot) = (master.ballot(-3_600), master.ballot(0));
+    let request = || Request::from(extend("A", ballot, ballot));
+    assert_answer(&master.ask(request()), &Body::Absent, base);
+    assert_eq!(master.occupant(&resource()), None);
+    master.plant_foreign(&resource(), None);
+    assert_answer(&master.ask(request()), &Body::Lost { first: None }, base);
+    assert_eq!(master.occupant(&resource()), Some(Occupant { lock: None, remaining: None }));
+
+    master.flush();
+    master.adopt();
+    let theirs = master.ballot(-1);
+    master.ask(acquire("B", theirs).into());
+    let before = master.lock(&resource());
+    assert_answer(&master.ask(request()), &Body::Lost { first: None }, theirs);
+    assert_eq!(master.lock(&resource()), before);
+}
+
+fn extend_loses_an_occupancy_that_began_after_the_token(master: Master<'_>) {
+    master.adopt();
+    let first = master.ballot(0);
+    master.ask(acquire("A", first).into());
+    let before = master.lock(&resource());
+    let older = Ballot(first.0 - 1);
+    let reply = master.ask(extend("A", older, master.ballot(5)).into());
+    assert_answer(&reply, &Body::Lost { first: Some(first) }, first);
+    assert_eq!(master.lock(&resource()), before);
+    assert_vote(&master.ask(extend("A", first, master.ballot(5)).into()), master.ballot(5));
+}
+
+fn extend_raises_ballot_token_and_floor(master: Master<'_>) {
+    master.adopt();
+    let (first, token, ballot) = (master.ballot(0), master.ballot(2), master.ballot(4));
+    master.ask(acquire("A", first).into());
+    let reply = master.ask(extend("A", token, ballot).into());
+    assert_answer(&reply, &Body::Ok { info_ballot: first }, ballot);
+    let raised = master.lock(&resource());
+    assert_eq!((raised.first, raised.ballot, raised.token), (first, ballot, token));
+    assert_eq!(master.ask(Request::Read { resource: neighbour() }).seen, ballot);
+
+    let late = extend("A", first, master.ballot(3));
+    assert_vote(&master.ask(late.into()), ballot);
+    let lock = master.lock(&resource());
+    assert_eq!((lock.ballot, lock.token), (ballot, token), "an older round lowers nothing");
+    assert_eq!(lock.info, raised.info);
+}
+
+fn extend_replaces_metadata_by_newer_ballots_only(master: Master<'_>) {
+    master.adopt();
+    let first = master.ballot(0);
+    master.ask(acquire("A", first).into());
+    let holder = master.lock(&resource()).info.holder;
+    let with = |ballot, metadata| {
+        Request::from(Extending { metadata: Some(metadata), ..extend("A", first, ballot) })
+    };
+    let newer = master.ballot(2);
+    assert_eq!(master.ask(with(newer, "new")).body, Body::Ok { info_ballot: newer });
+    for late in [master.ballot(1), newer] {
+        assert_eq!(master.ask(with(late, "late")).body, Body::Ok { info_ballot: newer });
+    }
+    let lock = master.lock(&resource());
+    assert_eq!((lock.info.holder, &*lock.info.metadata), (holder, &b"new"[..]));
+    assert_eq!(lock.info_ballot, newer);
+    master.ask(with(master.ballot(3), ""));
+    assert!(master.lock(&resource()).info.metadata.is_empty(), "empty is a value too");
+}
+
+fn extend_hands_the_nonce_over_once(master: Master<'_>) {
+    let touches = [
+        (nonce(1), nonce(1)),
+        (Nonce::SHARED, Nonce::SHARED),
+        (nonce(2), Nonce::SHARED),
+        (reattached(1), reattached(1)),
+    ];
+    for (touch, expected) in touches {
+        master.flush();
+        master.adopt();
+        let ballot = master.ballot(0);
+        master.ask(acquire("A", ballot).into());
+        let by = |nonce| Request::from(Extending { nonce, ..extend("A", ballot, ballot) });
+        master.ask(by(touch));
+        assert_eq!(master.lock(&resource()).nonce, expected, "after {touch:?}");
+        master.ask(by(reattached(1)));
+        let takes_over = expected == nonce(1) || expected == reattached(1);
+        let next = if takes_over { reattached(1) } else { Nonce::SHARED };
+        assert_eq!(master.lock(&resource()).nonce, next);
+        master.ask(by(reattached(2)));
+        assert_eq!(master.lock(&resource()).nonce, Nonce::SHARED, "only once");
+    }
+}
+
+fn extend_never_shrinks_the_ttl(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    master.advance(millis(500));
+    let brief = Extending { millis: 100, ..extend("A", ballot, ballot) };
+    assert_vote(&master.ask(brief.into()), ballot);
+    let occupant = master.occupant(&resource()).expect("it lives");
+    assert_eq!(occupant.remaining, Some(millis(1_500)));
+    let long = Extending { millis: 5_000, ..extend("A", ballot, ballot) };
+    master.ask(long.into());
+    let occupant = master.occupant(&resource()).expect("it lives");
+    assert_eq!(occupant.remaining, Some(millis(5_000)));
+}
+
+// Repair.
+
+fn repair_plants_the_lease_where_nothing_is(master: Master<'_>) {
+    master.adopt();
+    let (token, ballot, wrote) = (master.ballot(0), master.ballot(2), master.ballot(1));
+    let repair = extend("A", token, ballot).repair(info("A"), wrote);
+    assert_answer(&master.ask(repair), &Body::Repaired, ballot);
+    let lock = Lock {
+        lease: LeaseHash::of("A"),
+        nonce: Nonce::SHARED,
+        first: token,
+        ballot,
+        token,
+        info_ballot: wrote,
+        ttl: millis(2_000),
+        info: info("A"),
+    };
+    let occupant = Occupant { lock: Some(lock), remaining: Some(millis(2_000)) };
+    assert_eq!(master.occupant(&resource()), Some(occupant));
+    assert_eq!(master.ask(Request::Read { resource: neighbour() }).seen, ballot);
+    assert_vote(&master.ask(extend("A", token, ballot).into()), ballot);
+}
+
+fn repair_overwrites_a_contender_that_cannot_win(master: Master<'_>) {
+    master.adopt();
+    let (contender, ballot) = (master.ballot(1), master.ballot(2));
+    let long = Acquiring { millis: 9_000, ..acquire("B", contender) };
+    master.ask(long.into());
+    let repair = extend("A", master.ballot(0), ballot).repair(info("A"), ballot);
+    assert_answer(&master.ask(repair), &Body::Repaired, ballot);
+    let occupant = master.occupant(&resource()).expect("repaired");
+    assert_eq!(occupant.lease(), Some(LeaseHash::of("A")));
+    assert_eq!(occupant.remaining, Some(millis(2_000)), "nothing of the contender's stays");
+    assert_eq!(master.lock(&resource()).ttl, millis(2_000));
+}
+
+fn repair_refuses_what_went_on(master: Master<'_>) {
+    master.adopt();
+    let (token, ballot) = (master.ballot(0), master.ballot(2));
+    let repair = || extend("A", token, ballot).repair(info("A"), ballot);
+    for contender in [ballot, master.ballot(3)] {
+        master.flush();
+        master.adopt();
+        master.ask(acquire("B", contender).into());
+        assert_answer(&master.ask(repair()), &Body::Refused, contender);
+        assert_eq!(master.lock(&resource()).lease, LeaseHash::of("B"));
+
+        master.advance(millis(2_001));
+        assert_answer(&master.ask(repair()), &Body::Refused, contender);
+        assert_eq!(master.occupant(&resource()), None, "the floor remembers");
+    }
+    master.flush();
+    master.adopt();
+    let noise = Acquiring { resource: neighbour(), ..acquire("C", ballot) };
+    master.ask(acquire("B", master.ballot(-5)).into());
+    master.ask(noise.into());
+    assert_answer(&master.ask(repair()), &Body::Refused, ballot);
+    assert_eq!(master.lock(&resource()).lease, LeaseHash::of("B"), "overwriting needs the floor");
+
+    master.flush();
+    master.adopt();
+    master.plant_foreign(&resource(), None);
+    assert_eq!(master.ask(repair()).body, Body::Refused);
+    assert_eq!(master.occupant(&resource()), Some(Occupant { lock: None, remaining: None }));
+}
+
+fn repair_raises_its_own_lock(master: Master<'_>) {
+    master.adopt();
+    let first = master.ballot(0);
+    master.ask(acquire("A", first).into());
+    let before = master.lock(&resource());
+    let older = extend("A", Ballot(first.0 - 1), master.ballot(5)).repair(info("x"), first);
+    assert_answer(&master.ask(older), &Body::Refused, first);
+    assert_eq!(master.lock(&resource()), before);
+
+    master.advance(millis(500));
+    let (token, ballot) = (master.ballot(1), master.ballot(4));
+    let own = Extending { nonce: nonce(1), ..extend("A", token, ballot) };
+    assert_answer(&master.ask(own.repair(info("x"), first)), &Body::Repaired, ballot);
+    let lock = master.lock(&resource());
+    assert_eq!((lock.first, lock.ballot, lock.token), (first, ballot, token));
+    assert_eq!(lock.nonce, nonce(1));
+    let occupant = master.occupant(&resource()).expect("it lives");
+    assert_eq!(occupant.remaining, Some(millis(2_000)));
+
+    let brief = Extending { millis: 100, ..extend("A", first, first) };
+    assert_answer(&master.ask(brief.repair(info("x"), first)), &Body::Repaired, ballot);
+    let lock = master.lock(&resource());
+    assert_eq!((lock.ballot, lock.token), (ballot, token), "an older proof lowers nothing");
+    assert_eq!((lock.nonce, lock.ttl), (Nonce::SHARED, millis(2_000)));
+}
+
+fn repair_updates_the_info_by_its_own_ballot(master: Master<'_>) {
+    master.adopt();
+    let first = master.ballot(0);
+    master.ask(acquire("A", first).into());
+    let before = master.lock(&resource());
+    let repair = |wrote| extend("A", first, first).repair(info("newer"), wrote);
+    master.ask(repair(first));
+    assert_eq!(master.lock(&resource()).info, before.info, "an equal ballot wrote the same");
+    let newer = master.ballot(1);
+    master.ask(repair(newer));
+    let lock = master.lock(&resource());
+    assert_eq!((lock.info, lock.info_ballot), (info("newer"), newer));
+}
+
+fn repair_creates_under_the_nonce_of_its_session(master: Master<'_>) {
+    master.adopt();
+    let (token, ballot) = (master.ballot(0), master.ballot(1));
+    let session = Extending { nonce: reattached(1), ..extend("A", token, ballot) };
+    master.ask(session.repair(info("A"), token));
+    assert_eq!(master.lock(&resource()).nonce, reattached(1));
+    assert_eq!(master.ask(cleanup("A", reattached(1), ballot)).body, Body::Cleaned);
+    assert_eq!(master.occupant(&resource()), None);
+}
+
+// Cleanup and Release.
+
+fn cleanup_deletes_its_own_attempt(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    let reply = master.ask(cleanup("A", nonce(1), ballot));
+    assert_answer(&reply, &Body::Cleaned, ballot);
+    assert_eq!(master.occupant(&resource()), None);
+}
+
+fn cleanup_leaves_what_is_not_its_own(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    assert_eq!(master.ask(cleanup("A", nonce(1), Ballot::ZERO)).body, Body::Cleaned);
+    master.ask(acquire("A", ballot).into());
+    let before = master.lock(&resource());
+    let others = [("A", nonce(2)), ("B", nonce(1)), ("A", Nonce::SHARED), ("A", reattached(1))];
+    for (lease, nonce) in others {
+        assert_answer(&master.ask(cleanup(lease, nonce, ballot)), &Body::Cleaned, ballot);
+        assert_eq!(master.lock(&resource()), before);
+    }
+    let retry = Acquiring { nonce: nonce(2), ..acquire("A", ballot) };
+    master.ask(retry.into());
+    for nonce in [nonce(1), nonce(2), Nonce::SHARED] {
+        master.ask(cleanup("A", nonce, ballot));
+        assert_eq!(master.lock(&resource()).nonce, Nonce::SHARED, "a shared lock stays");
+    }
+    master.plant_foreign(&resource(), None);
+    assert_eq!(master.ask(cleanup("A", nonce(1), ballot)).body, Body::Cleaned);
+    assert!(master.occupant(&resource()).is_some());
+}
+
+fn cleanup_is_a_barrier(master: Master<'_>) {
+    master.adopt();
+    let (base, ballot) = (master.ballot(-3_600), master.ballot(0));
+    assert_answer(&master.ask(cleanup("A", nonce(1), Ballot::ZERO)), &Body::Cleaned, base);
+    assert_answer(&master.ask(cleanup("A", nonce(1), ballot)), &Body::Cleaned, ballot);
+    let delayed = master.ask(acquire("A", ballot).into());
+    assert_answer(&delayed, &Body::Stale, ballot);
+    let older = cleanup("A", nonce(1), master.ballot(-1));
+    assert_answer(&master.ask(older), &Body::Cleaned, ballot);
+
+    let theirs = master.ballot(2);
+    master.ask(acquire("B", theirs).into());
+    assert_answer(&master.ask(cleanup("A", nonce(1), ballot)), &Body::Cleaned, theirs);
+}
+
+fn cleanup_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    let reply = master.ask_process("gone", cleanup("A", nonce(1), master.ballot(5)));
+    assert_answer(&reply, &Body::Dropped, Ballot::ZERO);
+    assert_eq!(master.ask(Request::Read { resource: resource() }).seen, ballot);
+    suspect(master, 1);
+    assert_eq!(master.ask(cleanup("A", nonce(1), ballot)).body, Body::Cleaned);
+    assert_eq!(master.occupant(&resource()), None);
+    master.flush();
+    assert_eq!(master.ask(cleanup("A", nonce(1), ballot)).body, Body::Dropped);
+}
+
+fn release_deletes_up_to_its_token(master: Master<'_>) {
+    master.adopt();
+    let (first, token) = (master.ballot(0), master.ballot(2));
+    master.ask(acquire("A", first).into());
+    master.ask(acquire("A", token).into());
+    let reply = master.ask(release("A", Ballot(token.0 - 1), Ballot::ZERO));
+    assert_answer(&reply, &released(Deletion::Newer), token);
+    assert_eq!(master.lock(&resource()).token, token);
+    let reply = master.ask(release("A", token, Ballot::ZERO));
+    assert_answer(&reply, &released(Deletion::Deleted), token);
+    assert_eq!(master.occupant(&resource()), None);
+}
+
+fn release_tells_what_it_found(master: Master<'_>) {
+    master.adopt();
+    let (token, ballot) = (master.ballot(0), master.ballot(1));
+    let request = || release("A", token, Ballot::ZERO);
+    assert_eq!(master.ask(request()).body, released(Deletion::Nothing));
+    master.ask(acquire("B", token).into());
+    assert_eq!(master.ask(request()).body, released(Deletion::Other));
+    assert_eq!(master.lock(&resource()).lease, LeaseHash::of("B"));
+    master.plant_foreign(&resource(), Some(millis(100)));
+    assert_answer(&master.ask(request()), &released(Deletion::Other), token);
+    master.advance(millis(101));
+    assert_eq!(master.ask(request()).body, released(Deletion::Nothing));
+
+    master.ask(acquire("A", ballot).into());
+    let shared = Extending { nonce: Nonce::SHARED, ..extend("A", ballot, ballot) };
+    master.ask(shared.into());
+    let reply = master.ask(release("A", ballot, Ballot::ZERO));
+    assert_eq!(reply.body, released(Deletion::Deleted), "whoever touched it");
+}
+
+fn release_is_a_barrier(master: Master<'_>) {
+    master.adopt();
+    let (token, barrier) = (master.ballot(0), master.ballot(3));
+    master.ask(acquire("A", token).into());
+    let reply = master.ask(release("A", token, barrier));
+    assert_answer(&reply, &released(Deletion::Deleted), barrier);
+    assert_answer(&master.ask(acquire("A", barrier).into()), &Body::Stale, barrier);
+    let reply = master.ask(release("A", token, master.ballot(1)));
+    assert_answer(&reply, &released(Deletion::Nothing), barrier);
+}
+
+fn release_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
+    master.adopt();
+    let token = master.ballot(0);
+    master.ask(acquire("A", token).into());
+    let reply = master.ask_process("gone", release("A", token, master.ballot(5)));
+    assert_answer(&reply, &Body::Dropped, Ballot::ZERO);
+    suspect(master, 1);
+    let reply = master.ask(release("A", token, token));
+    assert_answer(&reply, &released(Deletion::Deleted), token);
+    master.flush();
+    assert_eq!(master.ask(release("A", token, token)).body, Body::Dropped);
+}
+
+// Notices.
+
+fn a_notice_counts_its_listeners(master: Master<'_>) {
+    let run = master.run();
+    let publish = Request::Publish { resource: resource(), origin: 42 };
+    let request = ask(run, Window::ANY, publish);
+    let answer =
+        |count| Reply { time_micros: None, seen: Ballot::ZERO, body: Body::Published(count) };
+    assert_eq!(master.execute(OURS, &request), answer(0));
+    master.listen(&resource());
+    master.listen(&stranger());
+    assert_eq!(master.execute(OURS, &request), answer(1));
+    master.listen(&resource());
+    assert_eq!(master.execute(OURS, &request), answer(2));
+}

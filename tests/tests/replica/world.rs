@@ -1,0 +1,348 @@
+//! Replicas and memory masters in virtual time: every message takes [`HOP`] each way, masters can be
+//! frozen, stopped and emptied, and nothing happens that the test did not cause.
+
+use holdfast_engine::{
+    Answer, Call, CallId, Claim, Down, Info, Instant, LeaseHash, MasterId, Mutants, Now, Output,
+    Params, Renewal, Replica, Reply, Resource, RestartPolicy, RunId, Session,
+};
+use holdfast_server::masters::memory::MemoryMaster;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One way.
+pub const HOP: Duration = Duration::from_micros(200);
+const EPOCH: u64 = 1_800_000_000_000_000;
+
+/// What is on its way.
+enum Event {
+    Arrive { replica: usize, ask: holdfast_engine::Ask, generation: u64 },
+    Return { replica: usize, master: MasterId, id: u64, reply: Reply, generation: u64 },
+    Notice { replica: usize, resource: Resource, origin: u64 },
+    Subscribed { replica: usize, resource: Resource },
+    Connect { replica: usize, master: MasterId },
+}
+
+pub struct World {
+    pub now: Duration,
+    pub params: Arc<Params>,
+    pub masters: Vec<MemoryMaster>,
+    pub replicas: Vec<Replica>,
+    pub answers: BTreeMap<CallId, (Duration, Answer)>,
+    /// Masters that answer nothing; what arrives waits.
+    frozen: BTreeSet<MasterId>,
+    stopped: BTreeSet<MasterId>,
+    held_back: Vec<Event>,
+    events: BTreeMap<(Duration, u64), Event>,
+    subscriptions: BTreeSet<(usize, Resource)>,
+    generations: BTreeMap<(usize, MasterId), u64>,
+    next: u64,
+    /// Asks sent, by the kind of request.
+    pub asked: BTreeMap<String, usize>,
+}
+
+pub fn params(masters: usize) -> Params {
+    Params {
+        masters,
+        drift_ppm: 10_000,
+        max_ttl: Duration::from_secs(60),
+        clock_skew: Duration::from_secs(10),
+        restart_policy: RestartPolicy::Quarantine,
+        command_timeouts: vec![Duration::from_millis(100); masters],
+        connect_timeouts: vec![Duration::from_secs(1); masters],
+        max_waiters: 10_000,
+        mutants: Mutants::default(),
+    }
+}
+
+impl World {
+    /// Bootstrapped masters, connected replicas.
+    pub fn new(masters: usize, replicas: usize) -> Self {
+        Self::with_params(params(masters), replicas)
+    }
+
+    pub fn with_params(params: Params, replicas: usize) -> Self {
+        let params = Arc::new(params);
+        let names = 0..params.masters;
+        let masters = names
+            .map(|index| {
+                let run = RunId(format!("run-{index}-0").into());
+                let mut master =
+                    MemoryMaster::new(run.clone(), "cfg", params.clock_skew, params.mutants);
+                master.bootstrap(run, holdfast_engine::Ballot(EPOCH));
+                master
+            })
+            .collect();
+        let now = Duration::from_secs(1);
+        let mut world = Self {
+            now,
+            masters,
+            replicas: Vec::new(),
+            answers: BTreeMap::new(),
+            frozen: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            held_back: Vec::new(),
+            events: BTreeMap::new(),
+            subscriptions: BTreeSet::new(),
+            generations: BTreeMap::new(),
+            next: 0,
+            asked: BTreeMap::new(),
+            params,
+        };
+        for index in 0..replicas {
+            let seed = [index as u8 + 1; 32];
+            world.replicas.push(Replica::new(Arc::clone(&world.params), seed, world.clocks()));
+            for master in 0..world.params.masters {
+                world.schedule(
+                    HOP,
+                    Event::Connect { replica: index, master: MasterId(master as u8) },
+                );
+            }
+        }
+        world.run_for(Duration::from_millis(10));
+        world
+    }
+
+    pub fn clocks(&self) -> Now {
+        Now {
+            boot: Instant::from_nanos(self.now.as_nanos() as u64),
+            wall_micros: EPOCH + self.now.as_micros() as u64,
+        }
+    }
+
+    pub fn call(&mut self, replica: usize, call: Call) -> CallId {
+        self.next += 1;
+        let id = CallId(self.next);
+        let now = self.clocks();
+        self.replicas[replica].handle_call(id, call, now);
+        self.pump();
+        id
+    }
+
+    pub fn cancel(&mut self, replica: usize, id: CallId) {
+        let now = self.clocks();
+        self.replicas[replica].handle_cancel(id, now);
+        self.pump();
+    }
+
+    pub fn acquire(
+        &mut self,
+        replica: usize,
+        resource: &str,
+        lease: &str,
+        wait: Duration,
+    ) -> CallId {
+        self.call(replica, acquire(resource, lease, Duration::from_secs(10), wait))
+    }
+
+    /// Runs until the call is answered.
+    pub fn answer(&mut self, id: CallId) -> Answer {
+        self.answer_within(id, Duration::from_secs(120))
+    }
+
+    pub fn answer_within(&mut self, id: CallId, patience: Duration) -> Answer {
+        let end = self.now + patience;
+        while !self.answers.contains_key(&id) {
+            assert!(self.now < end, "no answer to {id:?} within {patience:?}");
+            self.step(end);
+        }
+        self.answers[&id].1.clone()
+    }
+
+    /// The token, or a panic.
+    pub fn token(&mut self, id: CallId) -> u64 {
+        match self.answer(id) {
+            Answer::Granted(granted) => granted.grant.token.0,
+            other => panic!("not granted: {other:?}"),
+        }
+    }
+
+    pub fn freeze(&mut self, master: u8) {
+        self.frozen.insert(MasterId(master));
+    }
+
+    pub fn thaw(&mut self, master: u8) {
+        self.frozen.remove(&MasterId(master));
+        for event in std::mem::take(&mut self.held_back) {
+            self.schedule(Duration::ZERO, event);
+        }
+    }
+
+    pub fn stop(&mut self, master: u8) {
+        let master = MasterId(master);
+        self.stopped.insert(master);
+        for replica in 0..self.replicas.len() {
+            self.disconnect(replica, master);
+        }
+        self.pump();
+    }
+
+    pub fn start(&mut self, master: u8, keep: bool) {
+        let id = MasterId(master);
+        self.stopped.remove(&id);
+        self.next += 1;
+        let run = RunId(format!("run-{master}-{}", self.next).into());
+        self.masters[id.index()].restart(run, keep);
+        for replica in 0..self.replicas.len() {
+            self.schedule(HOP, Event::Connect { replica, master: id });
+        }
+    }
+
+    pub fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.now < end {
+            self.step(end);
+        }
+    }
+
+    fn disconnect(&mut self, replica: usize, master: MasterId) {
+        *self.generations.entry((replica, master)).or_default() += 1;
+        let now = self.clocks();
+        self.replicas[replica].handle_down(
+            master,
+            Down::Unreachable("connection closed".into()),
+            now,
+        );
+    }
+
+    fn schedule(&mut self, delay: Duration, event: Event) {
+        self.next += 1;
+        self.events.insert((self.now + delay, self.next), event);
+    }
+
+    /// The next event, timeout or the end of patience, whichever is first.
+    fn step(&mut self, end: Duration) {
+        let event = self.events.first_key_value().map(|((at, _), _)| *at);
+        let boot = self.clocks().boot;
+        let timer = |replica: &Replica| {
+            let at = replica.poll_timeout()?;
+            Some(self.now + at.since(boot) + Duration::from_nanos(1))
+        };
+        let timeout = self.replicas.iter().filter_map(timer).min();
+        let next = event.into_iter().chain(timeout).chain([end]).min().unwrap_or(end);
+        self.now = self.now.max(next);
+        while let Some(entry) = self.events.first_entry()
+            && entry.key().0 <= self.now
+        {
+            let event = entry.remove();
+            self.happen(event);
+        }
+        let now = self.clocks();
+        for replica in &mut self.replicas {
+            replica.handle_timeout(now);
+        }
+        self.pump();
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.clocks();
+        match event {
+            Event::Arrive { ref ask, .. } if self.frozen.contains(&ask.master) => {
+                self.held_back.push(event);
+            }
+            Event::Arrive { ref ask, .. } if self.stopped.contains(&ask.master) => {}
+            Event::Arrive { replica, ask, generation } => {
+                let master = ask.master;
+                let reply = self.masters[master.index()].execute(&ask, now.wall_micros);
+                if let holdfast_engine::Request::Publish { resource, origin } = ask.request {
+                    let listeners: Vec<_> =
+                        self.subscriptions.iter().filter(|(_, r)| *r == resource).collect();
+                    for replica in
+                        listeners.into_iter().map(|(replica, _)| *replica).collect::<Vec<_>>()
+                    {
+                        let resource = resource.clone();
+                        self.schedule(HOP, Event::Notice { replica, resource, origin });
+                    }
+                }
+                let id = ask.id;
+                self.schedule(HOP, Event::Return { replica, master, id, reply, generation });
+            }
+            Event::Return { replica, master, id, reply, generation } => {
+                if self.generation(replica, master) == generation {
+                    self.replicas[replica].handle_reply(master, id, reply, now);
+                }
+            }
+            Event::Notice { replica, resource, origin } => {
+                self.replicas[replica].handle_notice(&resource, origin, now);
+            }
+            Event::Subscribed { replica, resource } => {
+                self.replicas[replica].handle_subscribed(&resource, now);
+            }
+            Event::Connect { replica, master } => {
+                let run = self.masters[master.index()].process().clone();
+                let session = Session { run, version: "test".into() };
+                self.replicas[replica].handle_up(master, session, now);
+            }
+        }
+        self.pump();
+    }
+
+    fn generation(&self, replica: usize, master: MasterId) -> u64 {
+        self.generations.get(&(replica, master)).copied().unwrap_or(0)
+    }
+
+    fn pump(&mut self) {
+        for replica in 0..self.replicas.len() {
+            while let Some(output) = self.replicas[replica].poll_output() {
+                match output {
+                    Output::Ask(ask) => {
+                        let kind = format!("{:?}", ask.request);
+                        let kind = kind.split([' ', '{']).next().unwrap_or_default().to_owned();
+                        *self.asked.entry(kind).or_default() += 1;
+                        let generation = self.generation(replica, ask.master);
+                        self.schedule(HOP, Event::Arrive { replica, ask, generation });
+                    }
+                    Output::Answer(id, answer) => {
+                        assert!(
+                            self.answers.insert(id, (self.now, answer)).is_none(),
+                            "answered twice"
+                        );
+                    }
+                    Output::Reset(master) => {
+                        *self.generations.entry((replica, master)).or_default() += 1;
+                        self.schedule(
+                            Duration::from_millis(50),
+                            Event::Connect { replica, master },
+                        );
+                    }
+                    Output::Subscribe(resource) => {
+                        self.subscriptions.insert((replica, resource.clone()));
+                        self.masters.iter_mut().for_each(|master| master.listen(&resource));
+                        self.schedule(HOP, Event::Subscribed { replica, resource });
+                    }
+                    Output::Unsubscribe(resource) => {
+                        self.masters.iter_mut().for_each(|master| master.unlisten(&resource));
+                        self.subscriptions.remove(&(replica, resource));
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub fn acquire(resource: &str, lease: &str, ttl: Duration, wait: Duration) -> Call {
+    let info = Info { holder: lease.into(), ..Info::default() };
+    let claim = Claim { resource: Resource::new(resource), lease: LeaseHash::of(lease), ttl, info };
+    Call::Acquire { claim: Arc::new(claim), wait, deadline: None }
+}
+
+pub fn extend(resource: &str, lease: &str, token: u64, ttl: Duration) -> Call {
+    let renewal = Renewal {
+        resource: Resource::new(resource),
+        lease: LeaseHash::of(lease),
+        token: holdfast_engine::Ballot(token),
+        ttl,
+        nonce: holdfast_engine::Nonce::SHARED,
+        metadata: None,
+    };
+    Call::Extend { renewal: Arc::new(renewal), deadline: None }
+}
+
+pub fn release(resource: &str, lease: &str, token: u64) -> Call {
+    Call::Release {
+        resource: Resource::new(resource),
+        lease: LeaseHash::of(lease),
+        token: holdfast_engine::Ballot(token),
+        deadline: None,
+    }
+}
