@@ -10,6 +10,7 @@ use holdfast_tests::masters::{
     Acquiring, Bench, Extending, Memory, MemoryBench, OTHERS, OURS, SKEW, acquire, ask, extend,
     info, neighbour, nonce, reattached, resource, stranger,
 };
+use holdfast_tests::redis_bench::RedisBench;
 use std::time::Duration;
 
 /// Every case on every backend: another backend is another module here.
@@ -18,6 +19,10 @@ macro_rules! on_every_backend {
         mod memory {
             use super::*;
             $(#[test] fn $case() { super::$case(&mut MemoryBench::new()); })+
+        }
+        mod redis {
+            use super::*;
+            $(#[test] fn $case() { super::$case(&mut RedisBench::start().unwrap()); })+
         }
     };
 }

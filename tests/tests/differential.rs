@@ -13,6 +13,7 @@ use holdfast_tests::masters::{
     Bench, Memory, MemoryBench, OTHERS, OURS, ask, info, neighbour, nonce, reattached, resource,
     stranger,
 };
+use holdfast_tests::redis_bench::RedisBench;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use std::sync::Arc;
@@ -23,12 +24,15 @@ const GRID_MICROS: u64 = 250_000;
 
 type Pair = (Box<dyn Bench>, Box<dyn Bench>);
 
-/// Another backend is compared here the same way: a pair of it and of the true memory master, at
-/// the same TIME.
+/// Redis and memory, written twice from the same page.
 #[test]
-fn a_memory_master_does_as_another_one() {
-    let pair = || -> Pair { (Box::new(MemoryBench::new()), Box::new(MemoryBench::new())) };
-    if let Err(difference) = compare(pair, 64) {
+fn a_redis_does_as_the_memory_master() {
+    let pair = || -> Pair {
+        let redis = RedisBench::start().expect("a redis-server starts");
+        let memory = MemoryBench::new().at(redis.time_micros());
+        (Box::new(redis), Box::new(memory))
+    };
+    if let Err(difference) = compare(pair, 200) {
         panic!("{difference}");
     }
 }

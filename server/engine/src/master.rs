@@ -265,7 +265,10 @@ impl Master {
 
     fn learn_vote(&mut self, body: &Body, now: Instant) -> Finding {
         match body {
-            Body::NotVoting(None) => {
+            // Nobody has observed it since it lost its memory: what was measured before is void.
+            Body::NotVoting(None)
+            | Body::Observed(Standing::Quarantined(None))
+            | Body::Read { standing: Standing::Quarantined(None), .. } => {
                 self.vote = Vote::Quarantined;
                 self.stopwatch.drop_measurement();
                 Finding::ProbeNow

@@ -362,7 +362,7 @@ fn suspects(t: &mut Table) {
     t.lock(
         "s0-suspect",
         "1 clock step, LATE, suspect; A e1, B, T=4",
-        Quick,
+        Slow,
         Holds,
         step(&[1, 0], 4),
     );
@@ -457,7 +457,7 @@ fn suspects(t: &mut Table) {
         "a suspect is executed twice, with the same x",
         Quick,
         Violates(adopt::Q),
-        model(10, 0, Clocks { twice: true, ..clocks }),
+        model(6, 0, Clocks { twice: true, ..clocks }),
     );
     t.adopt(
         "a10-suspect-overwrites",
@@ -471,7 +471,7 @@ fn suspects(t: &mut Table) {
         "the old estimate is kept after the answer",
         Quick,
         Violates(adopt::L),
-        model(16, 0, Clocks { stale: true, ..one }),
+        model(9, 0, Clocks { stale: true, ..one }),
     );
     t.adopt(
         "a12-fresh-replica",
@@ -610,7 +610,7 @@ fn watch(t: &mut Table) {
     t.lock(
         "w7x-interval-ext-r2",
         "the same; A e1, B r2",
-        Quick,
+        Slow,
         Holds,
         untimed(Watch::Interval, &[1, 2], &[1, 0], 4),
     );
@@ -680,7 +680,7 @@ fn untimed(t: &mut Table) {
     let mut c = u(V2, AB, &[2, 1], &[1, 0], 4);
     c.noise = 1;
     t.lock("u4-AB-ext", "untimed, A r2 e1, B, noise 1", Quick, Holds, c.clone());
-    t.lock("u4b-AB-ext2", "untimed, A e2, B e1", Quick, Holds, u(V2, AB, &[1, 1], &[2, 1], 5));
+    t.lock("u4b-AB-ext2", "untimed, A e2, B e1", Slow, Holds, u(V2, AB, &[1, 1], &[2, 1], 5));
     t.lock(
         "u5-AAB-ext",
         "untimed, AAB (retry via another replica), e1",
@@ -887,7 +887,7 @@ fn timed(t: &mut Table) {
     t.lock(
         "t61-crash1-ext2",
         "1 crash, A e2, B, T=4, lean",
-        Quick,
+        Slow,
         Holds,
         c(AB, &[2, 0], (4, 1)).lean(),
     );
@@ -960,7 +960,7 @@ fn timed(t: &mut Table) {
         Huge,
         set(c(AB, &[0, 0], (4, 1)), &|c| c.release = false),
     );
-    t.lock5("n5-crash2", "N=5, 2 crashes, T=3, lean", Quick, c(AB, &[0, 0], (3, 2)).lean());
+    t.lock5("n5-crash2", "N=5, 2 crashes, T=3, lean", Slow, c(AB, &[0, 0], (3, 2)).lean());
 
     let retry = |f: &dyn Fn(&mut Cfg), tmax| set(c(AAB, &[0; 3], (tmax, 0)), f);
     t.lock(

@@ -178,8 +178,11 @@ fn standing(fields: &mut impl Iterator<Item = Value>, deployment: &Deployment) -
         "VOTING" => Standing::Voting,
         "QUARANTINED" => Standing::Quarantined(incident(&detail)),
         "MISFIT" => {
-            let fields = differences(&deployment.fingerprint_text, &detail);
-            Standing::Misfit(format!("{MISFIT}{}", fields.join("; ")).into())
+            // A text of some other form says what it says.
+            match differences(&deployment.fingerprint_text, &detail).join("; ") {
+                fields if fields.is_empty() => Standing::Misfit(detail.into()),
+                fields => Standing::Misfit(format!("{MISFIT}{fields}").into()),
+            }
         }
         _ => return None,
     })

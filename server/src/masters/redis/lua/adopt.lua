@@ -6,8 +6,8 @@ local st = redis.call('HMGET', KEYS[1], 'run', 'cfg', 'q', 'pb', 'cfgtext')
 local t = redis.call('TIME')
 local now = t[1] .. string.sub('00000' .. t[2], -6)
 local base = st[4] or '0'
-if st[2] and st[2] ~= ARGV[2] then return {'OBSERVED', now, base, 'MISFIT', st[5] or ''} end
 if st[1] ~= ARGV[1] then return {'OBSERVED', now, base, 'QUARANTINED', ''} end
+if st[2] ~= ARGV[2] then return {'OBSERVED', now, base, 'MISFIT', st[5] or ''} end
 if not st[3] then return {'OBSERVED', now, base, 'VOTING', ''} end
 if st[3] ~= ARGV[3] then return {'OBSERVED', now, base, 'QUARANTINED', st[3]} end
 if tonumber(ARGV[4]) > tonumber(now) + tonumber(ARGV[5]) then return {'AHEAD', now, base} end
