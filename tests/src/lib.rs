@@ -5,8 +5,9 @@
 //! [`wall_clock`] steps. [`calls`] puts the rpcs that most tests make into one line each.
 //!
 //! Every wait is bounded. Everything listens on 127.0.0.1 and ends with the test process, however that
-//! ends. A replica here is the binary that users run. Only two modules know the server's library, and
-//! no process: [`masters`], what a master is tested by, and [`trace`], the protocol message by message.
+//! ends. A replica here is the binary that users run. Only three modules know the server's library, and
+//! no process: [`masters`], what a master is tested by, [`trace`], the protocol message by message, and [`world`],
+//! replicas and masters in virtual time.
 
 pub mod cluster;
 
@@ -24,3 +25,4 @@ pub mod process;
 
 pub mod masters;
 pub mod trace;
+pub mod world;

@@ -54,7 +54,7 @@ pub use reading::{Doubt, Leader, Leadership, Reading, TokenStanding};
 pub use release::{Outcome, Release};
 pub use replica::{
     Answer, Call, CallId, GiveBack, Granted, Held, MasterAnswer, MasterView, Output, Replica,
-    Status,
+    Status, Waiter,
 };
 pub use script::{
     Ask, Body, Claim, Deletion, Lock, Occupant, Renewal, Reply, Request, Standing, Window,

@@ -5,7 +5,7 @@
 //! replica does.
 
 use crate::ids::LeaseHash;
-use crate::replica::MasterAnswer;
+use crate::replica::{MasterAnswer, Waiter};
 use crate::script::{Claim, Occupant};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use std::time::Duration;
 pub(crate) struct Entry {
     pub(crate) call: u64,
     pub(crate) claim: Arc<Claim>,
+    pub(crate) since: Instant,
     /// Waits for its turn; otherwise it takes what the next answer is.
     pub(crate) patient: bool,
     /// Answered by then, give or take a round.
@@ -101,6 +102,17 @@ impl Queue {
     /// Entries that wait for their turn, whoever is being served.
     pub(crate) fn waiters(&self) -> usize {
         self.entries.len() - self.impatient.len()
+    }
+
+    /// The first `most` of them.
+    pub(crate) fn first_waiters(&self, most: usize) -> Vec<Waiter> {
+        let waiting = self.entries.values().filter(|entry| entry.patient).take(most);
+        let waiter = |entry: &Entry| Waiter {
+            holder: Arc::clone(&entry.claim.info.holder),
+            since: entry.since,
+            until: entry.soft,
+        };
+        waiting.map(waiter).collect()
     }
 
     pub(crate) fn push(&mut self, ticket: u64, entry: Entry) {

@@ -12,8 +12,9 @@ const MAX_HOLDER_BYTES: usize = 256;
 const MAX_METADATA_BYTES: usize = 4_096;
 /// Far above the largest message of the contract; bounds what a stranger can make us buffer.
 const MAX_MESSAGE_BYTES: usize = 65_536;
-/// Streams are cheap, but one connection must not have them all.
-const MAX_CONCURRENT_STREAMS: u32 = 1_024;
+/// Every waiting Acquire is a stream: above the waiters of a resource, so that one client's own
+/// Release never has to wait behind them.
+const MAX_CONCURRENT_STREAMS: u32 = 20_000;
 
 /// What a request holds besides resource, holder and metadata: ids, durations, framing of entries.
 const REST_OF_MESSAGE_BYTES: usize = 1_024;
@@ -124,7 +125,7 @@ mod tests {
             max_metadata_bytes: 4_096,
             max_message_bytes: 65_536,
             max_waiters: 10_000,
-            max_concurrent_streams: 1_024,
+            max_concurrent_streams: 20_000,
         };
         assert_eq!(parse("").unwrap(), expected);
         assert_eq!(parse("max_waiters = 7").unwrap(), Limits { max_waiters: 7, ..expected });

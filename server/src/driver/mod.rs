@@ -4,7 +4,7 @@
 //! that waits, lets the replica decide, and sends each master what is for it in one write. Answers
 //! go out at quorum; stragglers settle without a task each; one timer serves all deadlines.
 //!
-//! [`handle`] is the callers' side, [`supervisor`] keeps one master connected, [`task`] is the loop.
+//! `handle` is the callers' side, `supervisor` keeps one master connected, `task` is the loop.
 //! Deliberately absent: decisions. They are the engine's.
 
 mod handle;

@@ -7,8 +7,8 @@ use super::lock_service::engine_deadline;
 use super::server::Context;
 use crate::clock;
 use holdfast_engine::{
-    Answer, Body, Call, Doubt, Leadership, Lock, MasterAnswer, MasterId, MasterState, MasterView,
-    Occupant, Reading, Standing, Status as ReplicaStatus,
+    Answer, Ballot, Body, Call, Doubt, Instant, Leadership, Lock, MasterAnswer, MasterId,
+    MasterState, MasterView, Occupant, Reading, Standing, Status as ReplicaStatus, Waiter,
 };
 use holdfast_proto::v1::admin_service_server::AdminService;
 use holdfast_proto::v1::{
@@ -44,23 +44,22 @@ impl AdminApi {
         let answer =
             self.context.driver.call(Call::Read { resource, token: None, deadline }).await?;
         let status = self.context.driver.status().await?;
-        let (state, masters, waiters) = match answer {
-            Answer::Shown { reading, waiters } => {
-                let state = state(&reading.leadership(&self.context.params));
-                (state, self.shown(&reading, &status), waiters)
-            }
-            Answer::NoQuorum(answers) => {
-                (unknown(UnknownReason::NoQuorum), self.unread(&answers, &status), 0)
-            }
-            other => return Err(other.into()),
-        };
-        Ok(DescribeLockResponse {
-            resource: name,
-            state: Some(state),
-            masters,
-            waiter_count: waiters as u32,
-            waiters: Vec::new(),
-        })
+        match answer {
+            Answer::Shown { reading, waiters, queue, newest } => Ok(DescribeLockResponse {
+                resource: name,
+                state: Some(state(&reading.leadership(&self.context.params), newest)),
+                masters: self.shown(&reading, &status),
+                waiter_count: waiters as u32,
+                waiters: waiting(&queue, clock::now().boot),
+            }),
+            Answer::NoQuorum(answers) => Ok(DescribeLockResponse {
+                resource: name,
+                state: Some(unknown(UnknownReason::NoQuorum)),
+                masters: self.unread(&answers, &status),
+                ..DescribeLockResponse::default()
+            }),
+            other => Err(other.into()),
+        }
     }
 
     fn shown(&self, reading: &Reading, status: &ReplicaStatus) -> Vec<MasterLock> {
@@ -209,14 +208,24 @@ fn views(status: &ReplicaStatus) -> impl Iterator<Item = (MasterId, &MasterView)
     status.masters.iter().enumerate().map(|(index, view)| (MasterId(index as u8), view))
 }
 
-fn state(leadership: &Leadership) -> described::State {
+fn state(leadership: &Leadership, newest: Ballot) -> described::State {
     match leadership {
         Leadership::Led(leader) => described::State::Leader(convert::leader(leader)),
-        Leadership::Vacant => described::State::Vacant(Vacant::default()),
+        Leadership::Vacant => described::State::Vacant(Vacant { last_fencing_token: newest.0 }),
         Leadership::Unknown(Doubt::NoQuorum) => unknown(UnknownReason::NoQuorum),
         Leadership::Unknown(Doubt::Disagreement) => unknown(UnknownReason::Disagreement),
         Leadership::Unknown(Doubt::ForeignHolder) => unknown(UnknownReason::ForeignHolder),
     }
+}
+
+fn waiting(queue: &[Waiter], now: Instant) -> Vec<v1::Waiter> {
+    let waiter = |(place, waiter): (usize, &Waiter)| v1::Waiter {
+        position: place as u32 + 1,
+        holder: waiter.holder.as_ref().to_owned(),
+        waited: wire(now.since(waiter.since)),
+        wait_remaining: wire(waiter.until.since(now)),
+    };
+    queue.iter().enumerate().map(waiter).collect()
 }
 
 fn unknown(reason: UnknownReason) -> described::State {

@@ -166,6 +166,8 @@ fn routes(context: Arc<Context>, max_message_bytes: usize) -> Result<Routes, Ser
         Reflection::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that grpcurl and its like can print the details of an error.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let v1 = descriptors().build_v1().map_err(ServeError::Reflection)?;
     let v1alpha = descriptors().build_v1alpha().map_err(ServeError::Reflection)?;

@@ -35,8 +35,16 @@ impl Replica {
         let patient = wait > Duration::ZERO;
         let patience = if patient { wait } else { GIVE_UP };
         let soft = hard.map_or(now.boot + patience, |hard| hard.min(now.boot + patience));
-        let entry =
-            Entry { call: id.0, claim, patient, soft, hard, stage: Stage::Waiting, trouble: None };
+        let entry = Entry {
+            call: id.0,
+            claim,
+            since: now.boot,
+            patient,
+            soft,
+            hard,
+            stage: Stage::Waiting,
+            trouble: None,
+        };
 
         let limit = self.params.max_waiters;
         let lease = entry.claim.lease;

@@ -78,8 +78,12 @@ pub enum Answer {
     Shown {
         /// The answers.
         reading: Reading,
-        /// Waiters on this replica.
+        /// How many wait on this replica.
         waiters: usize,
+        /// The first of them, in order.
+        queue: Vec<Waiter>,
+        /// The highest token of the resource that this replica has seen; zero if none.
+        newest: Ballot,
     },
     /// Read, with a token: how it stands.
     Standing {
@@ -121,6 +125,17 @@ pub struct Held {
     pub occupant: Occupant,
     /// Waiters on this replica.
     pub waiters: usize,
+}
+
+/// Someone who waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiter {
+    /// Its text identity.
+    pub holder: Arc<str>,
+    /// Since when.
+    pub since: Instant,
+    /// Until when.
+    pub until: Instant,
 }
 
 /// How one master answered, in words.

@@ -12,7 +12,9 @@ mod reading;
 mod releasing;
 mod tending;
 
-pub use call::{Answer, Call, CallId, GiveBack, Granted, Held, MasterAnswer, MasterView, Status};
+pub use call::{
+    Answer, Call, CallId, GiveBack, Granted, Held, MasterAnswer, MasterView, Status, Waiter,
+};
 
 use crate::ballot::{Ballot, BallotClock};
 use crate::ids::{MasterId, MasterSet, Nonce, Resource};

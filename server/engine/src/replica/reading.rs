@@ -5,10 +5,14 @@ use super::{Operation, Place, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::ids::{MasterId, Resource};
 use crate::params::GIVE_UP;
+use crate::queue::Queue;
 use crate::reading::{Leadership, Reading};
 use crate::script::{Body, Request};
 use crate::time::{Instant, Now};
 use std::collections::BTreeMap;
+
+/// More waiters than this are counted and not listed.
+const WAITERS_SHOWN: usize = 100;
 
 /// A fan-out of reads in progress.
 #[derive(Debug)]
@@ -66,8 +70,14 @@ impl Replica {
             return Some(Operation::Read(op));
         }
         if op.token.is_none() {
-            let waiters = self.queues.get(&op.resource).map_or(0, |queue| queue.waiters());
-            self.answer(op.call, Answer::Shown { reading: op.reading, waiters });
+            let queue = self.queues.get(&op.resource);
+            let shown = Answer::Shown {
+                reading: op.reading,
+                waiters: queue.map_or(0, Queue::waiters),
+                queue: queue.map_or_else(Vec::new, |queue| queue.first_waiters(WAITERS_SHOWN)),
+                newest: self.tokens.newest(&op.resource),
+            };
+            self.answer(op.call, shown);
             return None;
         }
         op.pausing = true;

@@ -162,7 +162,7 @@ impl Replica {
 
     /// A ballot below the lock's token only shows that another replica's clock is ahead; the reply
     /// has taught this one. Everybody is asked again, with one ballot above: the lease_id may be
-    /// used again only when a quorum has seen the highest ballot sent (docs/adr/0004).
+    /// used again only when a quorum has seen the highest ballot sent (docs/adr/0003).
     fn release_anew(&mut self, operation: u64, op: &mut Releasing, now: Now) {
         op.deleted = op.machine.deleted();
         op.machine = Release::new(&self.params);

@@ -15,6 +15,7 @@ pub const HOP: Duration = Duration::from_micros(200);
 const EPOCH: u64 = 1_800_000_000_000_000;
 
 /// What is on its way.
+#[derive(Debug)]
 enum Event {
     Arrive { replica: usize, ask: holdfast_engine::Ask, generation: u64 },
     Return { replica: usize, master: MasterId, id: u64, reply: Reply, generation: u64 },
@@ -23,11 +24,18 @@ enum Event {
     Connect { replica: usize, master: MasterId },
 }
 
+/// The world: advance it and see.
+#[derive(Debug)]
 pub struct World {
+    /// Since the beginning.
     pub now: Duration,
+    /// The same for every replica.
     pub params: Arc<Params>,
+    /// In the order of their ids.
     pub masters: Vec<MemoryMaster>,
+    /// In the order they were made.
     pub replicas: Vec<Replica>,
+    /// What callers were told, and when.
     pub answers: BTreeMap<CallId, (Duration, Answer)>,
     /// Masters that answer nothing; what arrives waits.
     frozen: BTreeSet<MasterId>,
@@ -41,6 +49,7 @@ pub struct World {
     pub asked: BTreeMap<String, usize>,
 }
 
+/// The defaults of the configuration.
 pub fn params(masters: usize) -> Params {
     Params {
         masters,
@@ -61,6 +70,7 @@ impl World {
         Self::with_params(params(masters), replicas)
     }
 
+    /// The same, configured otherwise.
     pub fn with_params(params: Params, replicas: usize) -> Self {
         let params = Arc::new(params);
         let names = 0..params.masters;
@@ -103,6 +113,7 @@ impl World {
         world
     }
 
+    /// What a replica's clocks show.
     pub fn clocks(&self) -> Now {
         Now {
             boot: Instant::from_nanos(self.now.as_nanos() as u64),
@@ -110,6 +121,7 @@ impl World {
         }
     }
 
+    /// A caller asks a replica.
     pub fn call(&mut self, replica: usize, call: Call) -> CallId {
         self.next += 1;
         let id = CallId(self.next);
@@ -119,12 +131,14 @@ impl World {
         id
     }
 
+    /// A caller goes away.
     pub fn cancel(&mut self, replica: usize, id: CallId) {
         let now = self.clocks();
         self.replicas[replica].handle_cancel(id, now);
         self.pump();
     }
 
+    /// Asks for a lock of 10 s.
     pub fn acquire(
         &mut self,
         replica: usize,
@@ -140,6 +154,7 @@ impl World {
         self.answer_within(id, Duration::from_secs(120))
     }
 
+    /// Runs until the call is answered, which must be soon.
     pub fn answer_within(&mut self, id: CallId, patience: Duration) -> Answer {
         let end = self.now + patience;
         while !self.answers.contains_key(&id) {
@@ -157,10 +172,12 @@ impl World {
         }
     }
 
+    /// A master answers nothing; what arrives there waits.
     pub fn freeze(&mut self, master: u8) {
         self.frozen.insert(MasterId(master));
     }
 
+    /// It answers again, first of all what has been waiting.
     pub fn thaw(&mut self, master: u8) {
         self.frozen.remove(&MasterId(master));
         for event in std::mem::take(&mut self.held_back) {
@@ -168,6 +185,7 @@ impl World {
         }
     }
 
+    /// A master's process ends.
     pub fn stop(&mut self, master: u8) {
         let master = MasterId(master);
         self.stopped.insert(master);
@@ -177,6 +195,7 @@ impl World {
         self.pump();
     }
 
+    /// Another process of it starts, with everything or nothing.
     pub fn start(&mut self, master: u8, keep: bool) {
         let id = MasterId(master);
         self.stopped.remove(&id);
@@ -188,6 +207,7 @@ impl World {
         }
     }
 
+    /// Time passes.
     pub fn run_for(&mut self, span: Duration) {
         let end = self.now + span;
         while self.now < end {
@@ -320,12 +340,14 @@ impl World {
     }
 }
 
+/// Asks for a lock; the holder is called like the lease.
 pub fn acquire(resource: &str, lease: &str, ttl: Duration, wait: Duration) -> Call {
     let info = Info { holder: lease.into(), ..Info::default() };
     let claim = Claim { resource: Resource::new(resource), lease: LeaseHash::of(lease), ttl, info };
     Call::Acquire { claim: Arc::new(claim), wait, deadline: None }
 }
 
+/// Renews it.
 pub fn extend(resource: &str, lease: &str, token: u64, ttl: Duration) -> Call {
     let renewal = Renewal {
         resource: Resource::new(resource),
@@ -338,6 +360,7 @@ pub fn extend(resource: &str, lease: &str, token: u64, ttl: Duration) -> Call {
     Call::Extend { renewal: Arc::new(renewal), deadline: None }
 }
 
+/// Gives it back.
 pub fn release(resource: &str, lease: &str, token: u64) -> Call {
     Call::Release {
         resource: Resource::new(resource),

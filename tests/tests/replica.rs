@@ -1,13 +1,9 @@
 //! The replica as a whole, in virtual time: queue, wake-ups, cancellation, outages, repair,
 //! quarantine. Each test fails when the behaviour it names breaks; none depends on speed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-
-mod world;
-
 use holdfast_engine::{Answer, Call, Outcome, Resource, TokenStanding};
+use holdfast_tests::world::{self, World, acquire, extend, release};
 use std::time::Duration;
-use world::{World, acquire, extend, release};
 
 const ONCE: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
