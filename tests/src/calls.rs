@@ -3,14 +3,15 @@
 //! Each is bounded. A call that the harness gives up on ends with CANCELLED and without a reason: its
 //! outcome is unknown, as for any client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::time::Duration;
 
 use holdfast_proto::errors::{DOMAIN, REASON_TRAILER};
 use holdfast_proto::v1::acquire_response::Outcome;
 use holdfast_proto::v1::{
-    self, AcquireRequest, ExtendRequest, Held, ReleaseOutcome, ReleaseRequest,
+    self, AcquireRequest, CheckFencingTokenRequest, CheckFencingTokenResponse, DescribeLockRequest,
+    DescribeLockResponse, ExtendRequest, Held, ReleaseOutcome, ReleaseRequest,
 };
 use tokio::time::timeout;
 use tonic::{Response, Status};
@@ -109,6 +110,22 @@ impl Holdfastd {
         };
         Ok(bounded(Duration::ZERO, self.lock_client().release(request)).await?.outcome())
     }
+
+    /// Asks how a fencing token stands.
+    pub async fn check_token(
+        &self,
+        resource: &str,
+        fencing_token: u64,
+    ) -> Result<CheckFencingTokenResponse, Status> {
+        let request = CheckFencingTokenRequest { resource: resource.to_owned(), fencing_token };
+        bounded(Duration::ZERO, self.lock_client().check_fencing_token(request)).await
+    }
+
+    /// Asks what each master shows of a resource.
+    pub async fn describe(&self, resource: &str) -> Result<DescribeLockResponse, Status> {
+        let request = DescribeLockRequest { resource: resource.to_owned() };
+        bounded(Duration::ZERO, self.admin_client().describe_lock(request)).await
+    }
 }
 
 /// The reason of an error. Panics if the trailer and the ErrorInfo tell different ones, or if the domain
@@ -123,6 +140,12 @@ pub fn reason(status: &Status) -> Option<String> {
     });
     assert_eq!(trailer, detail, "trailer and ErrorInfo of {status:?}");
     trailer
+}
+
+/// What ErrorInfo says besides the reason: of NO_QUORUM each master's answer by its name, of LEASE_LOST
+/// `lost_reason`.
+pub fn error_metadata(status: &Status) -> HashMap<String, String> {
+    status.get_details_error_info().map(|info| info.metadata).unwrap_or_default()
 }
 
 impl From<v1::Lease> for Lease {
