@@ -82,20 +82,32 @@ impl Params {
 }
 
 #[cfg(test)]
+impl Params {
+    /// The defaults of the configuration.
+    pub(crate) fn for_tests(masters: usize) -> Self {
+        Self {
+            masters,
+            drift_ppm: 10_000,
+            max_ttl: Duration::from_secs(60),
+            clock_skew: Duration::from_secs(10),
+            restart_policy: RestartPolicy::Quarantine,
+            command_timeouts: vec![Duration::from_millis(100); masters],
+            connect_timeouts: vec![Duration::from_secs(1); masters],
+            max_waiters: MAX_WAITERS,
+            mutants: Mutants::default(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn params(max_ttl: u64, skew: u64) -> Params {
         Params {
-            masters: 5,
-            drift_ppm: 10_000,
             max_ttl: Duration::from_secs(max_ttl),
             clock_skew: Duration::from_secs(skew),
-            restart_policy: RestartPolicy::Quarantine,
-            command_timeouts: vec![Duration::from_millis(100); 5],
-            connect_timeouts: vec![Duration::from_secs(1); 5],
-            max_waiters: MAX_WAITERS,
-            mutants: Mutants::default(),
+            ..Params::for_tests(5)
         }
     }
 

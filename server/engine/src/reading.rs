@@ -178,21 +178,9 @@ fn leader(locks: &[(&Lock, Duration)], lease: LeaseHash, quorum: usize) -> Optio
 mod tests {
     use super::*;
     use crate::ids::{MasterId, Nonce};
-    use crate::mutants::Mutants;
-    use crate::params::{MAX_WAITERS, RestartPolicy};
 
     fn params() -> Params {
-        Params {
-            masters: 3,
-            drift_ppm: 10_000,
-            max_ttl: Duration::from_secs(60),
-            clock_skew: Duration::from_secs(10),
-            restart_policy: RestartPolicy::Quarantine,
-            command_timeouts: vec![Duration::from_millis(100); 3],
-            connect_timeouts: vec![Duration::from_secs(1); 3],
-            max_waiters: MAX_WAITERS,
-            mutants: Mutants::default(),
-        }
+        Params::for_tests(3)
     }
 
     fn lock(lease: &str, first: u64, token: u64) -> Option<Occupant> {

@@ -100,3 +100,44 @@ impl Release {
         self.answers.iter().filter(|other| **other == answer).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELETED: Body = Body::Released(Deletion::Deleted);
+    const NOTHING: Body = Body::Released(Deletion::Nothing);
+    const OTHER: Body = Body::Released(Deletion::Other);
+    const NEWER: Body = Body::Released(Deletion::Newer);
+
+    fn outcome(answers: &[Option<Body>]) -> Option<Outcome> {
+        let params = Params::for_tests(answers.len());
+        let mut release = Release::new(&params);
+        for (index, answer) in answers.iter().enumerate() {
+            let body = answer.clone().unwrap_or(Body::Unknown("".into()));
+            release.handle_reply(MasterId(index as u8), &body);
+        }
+        release.outcome(&params)
+    }
+
+    #[test]
+    fn what_the_masters_answered_decides() {
+        let is = |answers: [Option<Body>; 3], expected| assert_eq!(outcome(&answers), expected);
+        is([Some(DELETED), Some(DELETED), None], Some(Outcome::Released));
+        is([Some(DELETED), Some(NOTHING), None], Some(Outcome::Released));
+        is([Some(DELETED), Some(NOTHING), Some(NOTHING)], Some(Outcome::NotHeld));
+        is([Some(NOTHING), Some(NOTHING), None], Some(Outcome::NotHeld));
+        is([Some(NEWER), Some(NEWER), None], Some(Outcome::NotHeld));
+        is([Some(NOTHING), Some(OTHER), None], Some(Outcome::HeldByAnother));
+        is([Some(DELETED), None, None], None);
+        is([None, None, None], None);
+    }
+
+    #[test]
+    fn nothing_there_after_silence_may_be_our_own_doing() {
+        let mut answers = [Some(DELETED), None, None];
+        assert_eq!(outcome(&answers), None);
+        answers[1] = Some(DELETED);
+        assert_eq!(outcome(&answers), Some(Outcome::Released));
+    }
+}
