@@ -114,7 +114,7 @@ mod tests {
         let params = Params::for_tests(answers.len());
         let mut release = Release::new(&params);
         for (index, answer) in answers.iter().enumerate() {
-            let body = answer.clone().unwrap_or(Body::Unknown("".into()));
+            let body = answer.clone().unwrap_or_else(|| Body::Unknown("".into()));
             release.handle_reply(MasterId(index as u8), &body);
         }
         release.outcome(&params)

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A lease as the scripts see it.
 pub(super) fn lease_text(lease: LeaseHash) -> String {
-    lease.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(*lease.as_bytes()))
 }
 
 /// A nonce as the scripts see it: its kind (`a`cquired or `r`e-attached), then 60 bits of hex.
