@@ -45,7 +45,7 @@ fi
 server=
 trap '[ -z "$server" ] || kill -TERM "$server" 2>/dev/null || true' INT TERM HUP
 set -m
-target/debug/holdfastd --dev --listen "$listen" --admin-listen "$admin" </dev/null &
+target/debug/holdfastd --dev --listen "$listen" --admin-listen "$admin" </dev/null >/dev/null & # its own hint stands below
 server=$!
 set +m
 

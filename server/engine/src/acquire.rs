@@ -190,7 +190,7 @@ impl Acquire {
                 _ => Verdict::Again,
             };
         }
-        Verdict::Failed(self.failure(params))
+        self.failure(params).map_or(Verdict::Pending, Verdict::Failed)
     }
 
     fn decided(&self, params: &Params, now: Instant) -> Verdict {
@@ -202,21 +202,28 @@ impl Acquire {
         Verdict::Granted(Grant { token: self.ballot, valid_until, votes: self.tally.oks() })
     }
 
-    fn failure(&self, params: &Params) -> Failure {
-        let Some((contention, shown)) = contention(&self.tally, params) else {
-            return Failure::NoQuorum;
-        };
+    /// Why no quorum can be reached; `None` while only the missing answers can tell.
+    fn failure(&self, params: &Params) -> Option<Failure> {
+        let quorum = params.quorum();
+        let contention = contention(&self.tally, params);
+        if let Some((contention, shown)) = &contention
+            && *shown >= quorum
+        {
+            return Some(Failure::Held(contention.clone()));
+        }
+        if self.tally.pending() > 0 {
+            return None;
+        }
         let answered =
             self.tally.count(|body| matches!(body, Body::Ok { .. } | Body::Held(_) | Body::Stale));
-        if answered < params.quorum() {
-            return Failure::NoQuorum;
-        }
         let silent = params.masters - answered;
-        if shown + silent >= params.quorum() {
-            Failure::Held(contention)
-        } else {
-            Failure::Split(contention)
-        }
+        Some(match contention {
+            Some((contention, shown)) if answered >= quorum && shown + silent >= quorum => {
+                Failure::Held(contention)
+            }
+            Some((contention, _)) if answered >= quorum => Failure::Split(contention),
+            _ => Failure::NoQuorum,
+        })
     }
 }
 
@@ -241,4 +248,112 @@ fn contention(tally: &Tally, params: &Params) -> Option<(Contention, usize)> {
     let needed = params.quorum().saturating_sub(tally.oks());
     let free_in = remaining.get(needed.saturating_sub(1)).copied().flatten();
     Some((Contention { occupant: (*top).clone(), free_in }, shown(top.lease())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Info, LeaseHash, Resource};
+    use crate::script::Lock;
+
+    const TTL: Duration = Duration::from_secs(10);
+
+    fn acquire(params: &Params) -> Acquire {
+        let claim = Claim {
+            resource: Resource::new("r"),
+            lease: LeaseHash::of("a"),
+            ttl: TTL,
+            info: Info::default(),
+        };
+        let now = Instant::default();
+        Acquire::new(Arc::new(claim), Nonce::acquired(1), Ballot(100), params, now)
+    }
+
+    fn held(by: &str) -> Body {
+        let lock = Lock {
+            lease: LeaseHash::of(by),
+            nonce: Nonce::SHARED,
+            first: Ballot(7),
+            ballot: Ballot(7),
+            token: Ballot(7),
+            info_ballot: Ballot(7),
+            ttl: TTL,
+            info: Info::default(),
+        };
+        Body::Held(Occupant { lock: Some(lock), remaining: Some(TTL) })
+    }
+
+    fn ok() -> Body {
+        Body::Ok { info_ballot: Ballot(100) }
+    }
+
+    fn silent() -> Body {
+        Body::Unknown("".into())
+    }
+
+    /// What the last of these answers led to.
+    fn verdict(masters: usize, answers: &[Body]) -> Verdict {
+        let params = Params::for_tests(masters);
+        let mut acquire = acquire(&params);
+        let answer = |(index, body): (usize, &Body)| {
+            let master = MasterId(index as u8);
+            acquire.handle_reply(master, 1, body.clone(), &params, Instant::default())
+        };
+        answers.iter().enumerate().map(answer).last().unwrap()
+    }
+
+    fn is_held(verdict: Verdict) -> bool {
+        matches!(verdict, Verdict::Failed(Failure::Held(_)))
+    }
+
+    #[test]
+    fn a_quorum_decides_and_nothing_less() {
+        assert_eq!(verdict(3, &[ok()]), Verdict::Pending);
+        assert!(matches!(verdict(3, &[ok(), ok()]), Verdict::Granted(_)));
+        assert_eq!(verdict(4, &[ok(), ok()]), Verdict::Pending);
+        assert!(matches!(verdict(4, &[ok(), held("b"), ok(), ok()]), Verdict::Granted(_)));
+    }
+
+    #[test]
+    fn a_holder_is_told_when_a_quorum_shows_it_or_may() {
+        assert!(is_held(verdict(5, &[held("b"), held("b"), held("b")])));
+        assert_eq!(verdict(4, &[held("b"), held("b")]), Verdict::Pending, "two more may tell");
+        assert!(is_held(verdict(4, &[held("b"), held("b"), held("b")])));
+        assert!(is_held(verdict(5, &[silent(), held("b"), held("b"), silent(), ok()])));
+    }
+
+    #[test]
+    fn shared_votes_are_a_split_and_silence_is_no_quorum() {
+        let split = verdict(5, &[held("b"), held("b"), held("c"), held("c"), ok()]);
+        assert!(matches!(split, Verdict::Failed(Failure::Split(_))), "{split:?}");
+        let silence = verdict(5, &[silent(), silent(), silent(), held("b"), ok()]);
+        assert_eq!(silence, Verdict::Failed(Failure::NoQuorum));
+    }
+
+    #[test]
+    fn low_ballots_lead_to_another_round_that_counts_for_itself() {
+        let params = Params::for_tests(3);
+        let mut acquire = acquire(&params);
+        let now = Instant::default();
+        let mut reply = |acquire: &mut Acquire, master, round, body| {
+            acquire.handle_reply(MasterId(master), round, body, &params, now)
+        };
+        assert_eq!(reply(&mut acquire, 0, 1, Body::Stale), Verdict::Pending);
+        assert_eq!(reply(&mut acquire, 1, 1, Body::Stale), Verdict::Again);
+        acquire.next_round(Ballot(200), &params, now);
+        assert_eq!(reply(&mut acquire, 2, 1, ok()), Verdict::Pending, "an OK of the round before");
+        assert_eq!(reply(&mut acquire, 0, 2, ok()), Verdict::Pending);
+        let verdict = reply(&mut acquire, 1, 2, ok());
+        assert!(matches!(verdict, Verdict::Granted(grant) if grant.token == Ballot(200)));
+        assert_eq!(acquire.cleanup().0.len(), 3, "it voted, or did not answer, in some round");
+    }
+
+    #[test]
+    fn votes_that_come_too_late_for_the_ttl_grant_nothing() {
+        let params = Params::for_tests(1);
+        let mut acquire = acquire(&params);
+        let late = Instant::default() + TTL;
+        let verdict = acquire.handle_reply(MasterId(0), 1, ok(), &params, late);
+        assert_eq!(verdict, Verdict::Failed(Failure::NoQuorum));
+    }
 }

@@ -175,7 +175,7 @@ pub struct Status {
 
 pub(super) fn describe(answer: Option<&Body>) -> String {
     match answer {
-        None => "no answer yet".into(),
+        None => "asked; decided before it answered".into(),
         Some(Body::Unknown(why)) => why.to_string(),
         Some(Body::Ok { .. }) => "voted for it".into(),
         Some(Body::Held(_)) => "held by another lease".into(),

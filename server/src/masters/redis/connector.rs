@@ -158,10 +158,7 @@ impl Drop for TaskGuard {
 pub(super) async fn open(
     endpoint: &Endpoint,
 ) -> Result<(MultiplexedConnection, BoxFuture<'static, ()>), Down> {
-    let stream = endpoint
-        .open()
-        .await
-        .map_err(|error| Down::Unreachable(format!("{}: {error}", endpoint.address()).into()))?;
+    let stream = endpoint.open().await.map_err(unreachable)?;
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)
@@ -205,6 +202,11 @@ async fn keep_looking(
         }
     };
     let _ = events.send(event);
+}
+
+/// No stream of bytes.
+pub(super) fn unreachable(error: std::io::Error) -> Down {
+    Down::Unreachable(error.to_string().into())
 }
 
 /// An error of the server at the handshake. Wrong credentials and missing permissions are for the

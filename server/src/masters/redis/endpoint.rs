@@ -64,11 +64,6 @@ impl Endpoint {
         Ok(Self { host: host.into(), port, tls, session, connect_timeout })
     }
 
-    /// Host and port, for people.
-    pub(super) fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
     pub(super) fn session(&self) -> &RedisConnectionInfo {
         &self.session
     }

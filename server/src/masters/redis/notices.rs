@@ -2,7 +2,7 @@
 //!
 //! A second connection, as RESP2 wants it. When it is lost the whole master is connected anew.
 
-use super::connector::{Deployment, TaskGuard, refused};
+use super::connector::{Deployment, TaskGuard, refused, unreachable};
 use super::endpoint::Endpoint;
 use crate::masters::Event;
 use futures_util::StreamExt;
@@ -39,10 +39,7 @@ pub(super) async fn listen(
     deployment: Arc<Deployment>,
     events: UnboundedSender<Event>,
 ) -> Result<Notices, Down> {
-    let stream = endpoint
-        .open()
-        .await
-        .map_err(|error| Down::Unreachable(format!("{}: {error}", endpoint.address()).into()))?;
+    let stream = endpoint.open().await.map_err(unreachable)?;
     let mut connection = PubSub::new(endpoint.session(), stream).await.map_err(refused)?;
     let test = format!("{}self-test", deployment.channel_prefix());
     connection.subscribe(test).await.map_err(refused)?;
