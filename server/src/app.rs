@@ -153,6 +153,7 @@ fn rules(config: &Config) -> grpc::Rules {
         default_ttl: config.lease.default_ttl,
         min_ttl: config.lease.min_ttl,
         max_ttl: config.lease.max_ttl,
+        max_hold: config.lease.max_hold,
         max_wait: config.lease.max_wait,
         max_resource_bytes: config.limits.max_resource_bytes,
         max_holder_bytes: config.limits.max_holder_bytes,

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
-use holdfast_proto::v1::{GetClusterStatusResponse, MasterState, ReleaseOutcome, TokenStanding};
+use holdfast_proto::v1::{
+    GetClusterStatusResponse, MasterLock, MasterState, ReleaseOutcome, TokenStanding,
+};
 use holdfast_tests::calls::{Acquired, Lease, reason};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
-use holdfast_tests::redis_server::{RedisOptions, RedisServer};
-use tokio::sync::Mutex;
+use holdfast_tests::holdfastd::{Holdfastd, voting};
+use holdfast_tests::redis_server::RedisOptions;
 use tokio::time::{Instant, sleep, timeout};
 
 const ONCE: Duration = Duration::ZERO;
@@ -254,7 +255,7 @@ async fn under_trust_a_master_votes_at_once() {
     loop {
         let status = cluster.replicas[0].status().await.unwrap();
         assert!(!quarantined(&status), "{status:#?}");
-        if holdfast_tests::holdfastd::voting(&status) == 3 {
+        if voting(&status) == 3 {
             break;
         }
         assert!(restarted.elapsed() < BOUND, "{status:#?}");
@@ -284,15 +285,8 @@ async fn a_lease_outlives_the_replica_that_granted_it() {
 
 // All masters, one by one.
 
-/// The holder of a lease that is extended all the time, as a client does it.
-async fn keep_up(
-    cluster: &Mutex<Vec<RedisServer>>,
-    replicas: &Cluster,
-    lease: &Lease,
-    ttl: Duration,
-    stop: &AtomicBool,
-) -> u32 {
-    let _ = cluster;
+/// Extends a lease all the time, as a client does, and says how often it succeeded.
+async fn keep_up(replicas: &[Holdfastd], lease: Lease, ttl: Duration, stop: &AtomicBool) -> u32 {
     let mut valid_until = Instant::now() + lease.valid_for;
     let mut extends = 0;
     for turn in 0.. {
@@ -300,7 +294,7 @@ async fn keep_up(
             break;
         }
         let sent = Instant::now();
-        match replicas.extend(turn % replicas.replicas.len(), lease, ttl).await {
+        match replicas[turn % replicas.len()].extend(&lease, ttl).await {
             Ok(renewed) => {
                 assert_eq!(renewed.fencing_token, lease.fencing_token);
                 valid_until = sent + renewed.valid_for;
@@ -312,4 +306,87 @@ async fn keep_up(
         sleep(ttl / 8).await;
     }
     extends
+}
+
+/// Wants the same lock all the time, waiting for it and not waiting, and must not get it.
+async fn contend(replicas: &[Holdfastd], resource: &str, ttl: Duration, stop: &AtomicBool) -> u32 {
+    let mut refused = 0;
+    for turn in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let wait = if turn % 3 == 0 { ttl / 2 } else { ONCE };
+        let replica = &replicas[turn % replicas.len()];
+        let tried = replica.acquire(resource, &format!("contender {turn}"), ttl, wait).await;
+        match tried {
+            Ok(Acquired::Held(_)) => refused += 1,
+            Ok(Acquired::Lease(lease)) => panic!("two holders: {lease:?}"),
+            Err(error) => assert_eq!(reason(&error).as_deref(), Some("NO_QUORUM"), "{error:?}"),
+        }
+        sleep(LOOK).await;
+    }
+    refused
+}
+
+/// Waits until every master votes and shows the lease: the next one may go.
+async fn wait_everywhere(replica: &Holdfastd, lease: &Lease) {
+    let deadline = Instant::now() + BOUND;
+    loop {
+        let described = replica.describe(&lease.resource).await.expect("DescribeLock");
+        let has_it = |master: &MasterLock| {
+            master.votes && master.holder == format!("holder of {}", lease.lease_id)
+        };
+        if described.masters.iter().all(has_it) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{described:#?}");
+        sleep(LOOK).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_extended_survives_the_restart_of_every_master() {
+    let cluster = Cluster::start(5, 3, SHORT.options()).await.unwrap();
+    let Cluster { replicas, mut masters, .. } = cluster;
+    let replicas = Arc::new(replicas);
+    let ttl = SHORT.max_ttl;
+    let lease = replicas[0].acquire("r", "kept", ttl, ONCE).await.unwrap().lease();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut holder = {
+        let (replicas, lease, stop) = (Arc::clone(&replicas), lease.clone(), Arc::clone(&stop));
+        tokio::spawn(async move { keep_up(&replicas, lease, ttl, &stop).await })
+    };
+    let mut contender = {
+        let (replicas, stop) = (Arc::clone(&replicas), Arc::clone(&stop));
+        tokio::spawn(async move { contend(&replicas, "r", ttl, &stop).await })
+    };
+
+    let restarts = async {
+        for (index, master) in masters.iter_mut().enumerate() {
+            wait_everywhere(&replicas[0], &lease).await;
+            let run_id = replicas[0].status().await.unwrap().masters[index].run_id.clone();
+            master.restart().await.unwrap();
+            // Seen as another process and then voting: it went through its quarantine.
+            for replica in replicas.iter() {
+                let back = |status: &GetClusterStatusResponse| {
+                    let seen = &status.masters[index];
+                    seen.run_id != run_id && seen.state() == MasterState::Voting
+                };
+                replica.wait_status(BOUND, back).await.unwrap();
+            }
+        }
+        wait_everywhere(&replicas[0], &lease).await;
+    };
+    tokio::select! {
+        () = restarts => {}
+        ended = &mut holder => panic!("the holder: {ended:?}"),
+        ended = &mut contender => panic!("the contender: {ended:?}"),
+    }
+    stop.store(true, Ordering::SeqCst);
+    let extends = timeout(BOUND, holder).await.unwrap().unwrap();
+    let refused = timeout(BOUND, contender).await.unwrap().unwrap();
+    assert!(extends > 10 && refused > 10, "{extends} {refused}");
+    let standing = replicas[1].check_token("r", lease.fencing_token).await.unwrap();
+    assert_eq!(standing.standing(), TokenStanding::Current);
+    assert_eq!(replicas[2].release(&lease).await.unwrap(), ReleaseOutcome::Released);
 }

@@ -52,6 +52,8 @@ pub enum Refusal {
 pub enum Lost {
     /// The masters said so.
     Told(Loss),
+    /// It has been held for as long as this server lets anyone hold a lease.
+    MaxHold,
     /// It was granted or renewed, and nothing was left of it when that was to be said.
     TooLate,
 }
@@ -158,6 +160,7 @@ fn lease_lost(lost: Lost) -> Status {
         Lost::Told(Loss::Gone) => ("EXPIRED", "the lease expired or was released"),
         Lost::Told(Loss::Taken) => ("TAKEN", "another lease holds the resource"),
         Lost::Told(Loss::Revoked) => ("REVOKED", "an administrator took the lease back"),
+        Lost::MaxHold => ("MAX_HOLD", "the lease has been held for max_hold"),
         Lost::TooLate => ("EXPIRED", "nothing was left of the lease when this was written"),
     };
     let metadata = HashMap::from([(LOST_REASON.to_owned(), why.to_owned())]);
@@ -292,6 +295,7 @@ mod tests {
             (Lost::Told(Loss::Gone), "EXPIRED"),
             (Lost::Told(Loss::Taken), "TAKEN"),
             (Lost::Told(Loss::Revoked), "REVOKED"),
+            (Lost::MaxHold, "MAX_HOLD"),
             (Lost::TooLate, "EXPIRED"),
         ] {
             let status = Refusal::LeaseLost(lost).to_status(&masters());

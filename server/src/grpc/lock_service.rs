@@ -103,6 +103,9 @@ impl LockApi {
         let args = ExtendArgs::parse(request.into_inner(), &self.context.rules, received)?;
         let ExtendArgs { renewal, lease_id } = args;
         name_call(&renewal.resource, Some(renewal.lease));
+        if renewal.ttl.is_zero() {
+            return Err(Refusal::LeaseLost(Lost::MaxHold));
+        }
         let call = Call::Extend { renewal: Arc::clone(&renewal), deadline };
         match self.context.driver.call(call).await? {
             Answer::Renewed(grant) => {

@@ -27,6 +27,7 @@ impl AcquireArgs {
         let holder = fields::holder(request.holder, rules, &mut violations);
         let ttl = request.ttl.map(|ttl| (ttl.seconds, ttl.nanos));
         let ttl = fields::ttl(ttl, rules, &mut violations);
+        let ttl = rules.max_hold.map_or(ttl, |max_hold| ttl.min(max_hold));
         let wait = request.wait.map(|wait| (wait.seconds, wait.nanos));
         let wait = fields::wait(wait, rules, &mut violations);
         let lease_id = match request.lease_id.is_empty() {

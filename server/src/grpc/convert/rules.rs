@@ -1,5 +1,6 @@
 //! What a request may contain: the limits of this server, from its configuration.
 
+use holdfast_engine::{Ballot, Now};
 use std::time::Duration;
 
 /// The limits every request is measured by.
@@ -11,6 +12,8 @@ pub struct Rules {
     pub min_ttl: Duration,
     /// The longest ttl.
     pub max_ttl: Duration,
+    /// No lease is extended beyond this age.
+    pub max_hold: Option<Duration>,
     /// An Acquire waits no longer, whatever it asks for.
     pub max_wait: Duration,
     /// Longest name of a resource.
@@ -35,6 +38,7 @@ impl Default for Rules {
             default_ttl: Duration::from_secs(10),
             min_ttl: Duration::from_millis(100),
             max_ttl: Duration::from_secs(60),
+            max_hold: None,
             max_wait: Duration::from_secs(60),
             max_resource_bytes: 512,
             max_holder_bytes: 256,
@@ -48,6 +52,15 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// What is left of `ttl` under `max_hold` for a lease with this token: a token is the moment its
+    /// lease was granted. Zero: it has been held for too long.
+    pub(super) fn limit(&self, ttl: Duration, token: Ballot, now: Now) -> Duration {
+        let Some(max_hold) = self.max_hold else { return ttl };
+        let age = Duration::from_micros(now.wall_micros.saturating_sub(token.0));
+        let left = max_hold.saturating_sub(age);
+        if left < self.min_ttl { Duration::ZERO } else { ttl.min(left) }
+    }
+
     /// Would the lock of this resource lie among Holdfast's own keys?
     pub(super) fn is_own_key(&self, resource: &str) -> bool {
         let mut key =
