@@ -95,12 +95,13 @@ impl RedisConnector {
             notices::listen(&self.endpoint, Arc::clone(&self.deployment), events.clone()).await?;
         let run = RunId(info.run_id().unwrap_or_default().into());
         let session = Session { run, version: info.version().into() };
-        let watch = tokio::spawn(keep_looking(connection.clone(), info, events));
+        let watch = tokio::spawn(keep_looking(connection.clone(), info, events.clone()));
         Ok(Connection {
             session,
             link: Box::new(RedisLink::new(
                 connection,
                 Arc::clone(&self.deployment),
+                events,
                 notices,
                 [guard, TaskGuard(watch)],
             )),

@@ -3,16 +3,19 @@
 use super::codec;
 use super::connector::{Deployment, TaskGuard};
 use super::notices::Notices;
-use crate::masters::Link;
+use crate::masters::{Event, Link};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdfast_engine::{Ask, Reply, Request, Resource};
+use holdfast_engine::{Ask, Down, Reply, Request, Resource};
+use redis::Value;
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
 
 pub(super) struct RedisLink {
     connection: MultiplexedConnection,
     deployment: Arc<Deployment>,
+    events: UnboundedSender<Event>,
     notices: Notices,
     _tasks: [TaskGuard; 2],
 }
@@ -21,10 +24,11 @@ impl RedisLink {
     pub(super) fn new(
         connection: MultiplexedConnection,
         deployment: Arc<Deployment>,
+        events: UnboundedSender<Event>,
         notices: Notices,
         tasks: [TaskGuard; 2],
     ) -> Self {
-        Self { connection, deployment, notices, _tasks: tasks }
+        Self { connection, deployment, events, notices, _tasks: tasks }
     }
 }
 
@@ -36,6 +40,7 @@ impl Link for RedisLink {
             pipe.add_command(codec::command(ask, &self.deployment));
         }
         let deployment = Arc::clone(&self.deployment);
+        let events = self.events.clone();
         let requests: Vec<Request> = asks.into_iter().map(|ask| ask.request).collect();
         async move {
             let answered = connection.send_packed_commands(&pipe, 0, requests.len()).await;
@@ -44,6 +49,10 @@ impl Link for RedisLink {
                 Ok(_) => return unknown(requests.len(), "answers are missing"),
                 Err(error) => return unknown(requests.len(), &error.to_string()),
             };
+            if let Some(error) = values.iter().find_map(needs_handshake) {
+                // A closed channel: the driver has gone, and nobody needs to know.
+                let _ = events.send(Event::Closed(Down::Unreachable(error.into())));
+            }
             let replies = requests.iter().zip(values);
             replies.map(|(ask, value)| codec::reply(ask, value, &deployment)).collect()
         }
@@ -56,6 +65,19 @@ impl Link for RedisLink {
 
     fn unsubscribe(&mut self, resource: &Resource) {
         self.notices.unsubscribe(resource.clone());
+    }
+}
+
+/// Errors after which the process is not what the handshake found: its scripts, permissions or role
+/// have changed. It must be repeated, identity included; nothing is reloaded in silence.
+fn needs_handshake(value: &Value) -> Option<String> {
+    match value {
+        Value::ServerError(error)
+            if matches!(error.code(), "NOSCRIPT" | "NOPERM" | "NOAUTH" | "READONLY") =>
+        {
+            Some(error.to_string())
+        }
+        _ => None,
     }
 }
 

@@ -2,11 +2,13 @@
 -- when a replica connects and not in the middle of a script (scripts are not rolled back).
 -- KEYS  1 a lock key nobody uses   2 state
 -- ARGV  1 a channel nobody listens to
--- Reply: an error message for each command that does not work
+-- Reply: for each command that does not work, which and why
 local wrong = {}
-local function try(...)
-  local result = redis.pcall(...)
-  if type(result) == 'table' and result.err then wrong[#wrong + 1] = result.err end
+local function try(command, ...)
+  local result = redis.pcall(command, ...)
+  if type(result) == 'table' and result.err then
+    wrong[#wrong + 1] = command .. ': ' .. result.err
+  end
 end
 try('TIME')
 try('HMGET', KEYS[2], 'run', 'cfg')
