@@ -114,6 +114,7 @@ async fn does_not_vote_before_its_quarantine_is_over(loss: Loss, timing: Timing)
     for replica in &cluster.replicas {
         let quarantined = |status: &GetClusterStatusResponse| {
             state(status, 0) == MasterState::Quarantined
+                && state(status, 1) == MasterState::Unreachable
                 && status.masters[0].quarantine_remaining.is_some()
         };
         let status = replica.wait_status(BOUND, quarantined).await.expect("quarantined");

@@ -335,7 +335,7 @@ mod tests {
         let params = Params::for_tests(3);
         let mut acquire = acquire(&params);
         let now = Instant::default();
-        let mut reply = |acquire: &mut Acquire, master, round, body| {
+        let reply = |acquire: &mut Acquire, master, round, body| {
             acquire.handle_reply(MasterId(master), round, body, &params, now)
         };
         assert_eq!(reply(&mut acquire, 0, 1, Body::Stale), Verdict::Pending);
