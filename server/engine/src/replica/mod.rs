@@ -2,10 +2,12 @@
 //! come out.
 //!
 //! Owns the routing between operations, masters and callers. The rules of each operation are in
-//! its own file: [`acquiring`], [`extending`], [`releasing`], [`reading`]; [`tending`] keeps the
-//! masters voting. The counts are in [`crate::acquire`] and its neighbours.
+//! its own file: `acquiring`, `attempting`, `extending`, `releasing`, `reading`; `asking` sends, `tending`
+//! keeps the masters voting. The counts are in [`crate::acquire`] and its neighbours.
 
 mod acquiring;
+mod asking;
+mod attempting;
 mod call;
 mod extending;
 mod reading;
@@ -17,14 +19,13 @@ pub use call::{
 };
 
 use crate::ballot::{Ballot, BallotClock};
-use crate::ids::{MasterId, MasterSet, Nonce, Resource};
+use crate::ids::{MasterId, Nonce, Resource};
 use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
 use crate::params::{BACKOFF, Params};
 use crate::queue::Queue;
-use crate::script::{Ask, Body, Reply, Request, Window};
-use crate::tally::Tally;
+use crate::script::{Ask, Body, Reply};
 use crate::time::{Instant, Now};
-use acquiring::Attempt;
+use attempting::Attempt;
 use extending::Extending;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -335,51 +336,6 @@ impl Replica {
         }
     }
 
-    /// A round goes to every master that can be asked; for the others the answer is known.
-    fn fan_out(&mut self, operation: u64, round: u8, request: &Request, now: Now) {
-        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
-        self.fan_out_to(all, Purpose::Round { operation, round }, request, now);
-    }
-
-    fn fan_out_to(&mut self, to: MasterSet, purpose: Purpose, request: &Request, now: Now) {
-        for master in to.iter() {
-            match self.masters[master.index()].askable(&self.params, now) {
-                Ok((run, window)) => {
-                    self.ask(master, purpose.clone(), request.clone(), (run, window), now);
-                }
-                Err(why) => {
-                    self.echoes.push_back((master, purpose.clone(), Body::Unknown(why)));
-                }
-            }
-        }
-    }
-
-    /// Something a master must be told, now or when it is back; nobody waits for the answer.
-    fn errand_to_all(&mut self, request: &Request, to: MasterSet, until: Instant, now: Now) {
-        for master in to.iter() {
-            match self.masters[master.index()].run() {
-                Some(run) => {
-                    self.ask(master, Purpose::Errand, request.clone(), (run, Window::ANY), now);
-                }
-                None => self.masters[master.index()].owe(request.clone(), until),
-            }
-        }
-    }
-
-    fn ask(
-        &mut self,
-        master: MasterId,
-        purpose: Purpose,
-        request: Request,
-        (run, window): (crate::ids::RunId, Window),
-        now: Now,
-    ) {
-        let id = self.number();
-        let outstanding = Outstanding { id, purpose, sent: now.boot, expired: false };
-        self.masters[master.index()].outstanding.push_back(outstanding);
-        self.outputs.push_back(Output::Ask(Ask { master, id, run, window, request }));
-    }
-
     fn answer(&mut self, id: CallId, answer: Answer) {
         self.calls.remove(&id);
         self.outputs.push_back(Output::Answer(id, answer));
@@ -410,22 +366,6 @@ impl Replica {
 
     fn backoff(&mut self, now: Now) -> Instant {
         now.boot + self.jitter(BACKOFF.0, BACKOFF.1)
-    }
-
-    fn explain(&self, tally: &Tally) -> Vec<MasterAnswer> {
-        let explain = |index: usize| {
-            let master = MasterId(index as u8);
-            MasterAnswer { master, answer: call::describe(tally.get(master)) }
-        };
-        (0..self.masters.len()).map(explain).collect()
-    }
-
-    /// Nobody was asked: this replica must not propose anything.
-    fn explain_clock(&self) -> Vec<MasterAnswer> {
-        let answer = "not asked: this replica's clock is too far from a quorum's";
-        let explain =
-            |index: usize| MasterAnswer { master: MasterId(index as u8), answer: answer.into() };
-        (0..self.masters.len()).map(explain).collect()
     }
 
     fn find_twins(&mut self) {

@@ -1,0 +1,85 @@
+//! Asks on their way out: rounds, repairs and errands, and for masters that cannot be asked the answer
+//! that is known already. And what masters answered, in words.
+
+use super::call::{self, MasterAnswer};
+use super::{Output, Replica};
+use crate::ids::{MasterId, MasterSet, RunId};
+use crate::master::{Outstanding, Purpose};
+use crate::script::{Ask, Body, Request, Window};
+use crate::tally::Tally;
+use crate::time::{Instant, Now};
+
+impl Replica {
+    /// A round goes to every master that can be asked; for the others the answer is known.
+    pub(super) fn fan_out(&mut self, operation: u64, round: u8, request: &Request, now: Now) {
+        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        self.fan_out_to(all, Purpose::Round { operation, round }, request, now);
+    }
+
+    pub(super) fn fan_out_to(
+        &mut self,
+        to: MasterSet,
+        purpose: Purpose,
+        request: &Request,
+        now: Now,
+    ) {
+        for master in to.iter() {
+            match self.masters[master.index()].askable(&self.params, now) {
+                Ok((run, window)) => {
+                    self.ask(master, purpose.clone(), request.clone(), (run, window), now);
+                }
+                Err(why) => {
+                    self.echoes.push_back((master, purpose.clone(), Body::Unknown(why)));
+                }
+            }
+        }
+    }
+
+    /// Something a master must be told, now or when it is back; nobody waits for the answer.
+    pub(super) fn errand_to_all(
+        &mut self,
+        request: &Request,
+        to: MasterSet,
+        until: Instant,
+        now: Now,
+    ) {
+        for master in to.iter() {
+            match self.masters[master.index()].run() {
+                Some(run) => {
+                    self.ask(master, Purpose::Errand, request.clone(), (run, Window::ANY), now);
+                }
+                None => self.masters[master.index()].owe(request.clone(), until),
+            }
+        }
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        master: MasterId,
+        purpose: Purpose,
+        request: Request,
+        (run, window): (RunId, Window),
+        now: Now,
+    ) {
+        let id = self.number();
+        let outstanding = Outstanding { id, purpose, sent: now.boot, expired: false };
+        self.masters[master.index()].outstanding.push_back(outstanding);
+        self.outputs.push_back(Output::Ask(Ask { master, id, run, window, request }));
+    }
+
+    pub(super) fn explain(&self, tally: &Tally) -> Vec<MasterAnswer> {
+        let explain = |index: usize| {
+            let master = MasterId(index as u8);
+            MasterAnswer { master, answer: call::describe(tally.get(master)) }
+        };
+        (0..self.masters.len()).map(explain).collect()
+    }
+
+    /// Nobody was asked: this replica must not propose anything.
+    pub(super) fn explain_clock(&self) -> Vec<MasterAnswer> {
+        let answer = "not asked: this replica's clock is too far from a quorum's";
+        let explain =
+            |index: usize| MasterAnswer { master: MasterId(index as u8), answer: answer.into() };
+        (0..self.masters.len()).map(explain).collect()
+    }
+}

@@ -1,0 +1,225 @@
+//! The attempts of the head of a queue, and what each outcome means for the others in it.
+
+use super::acquiring::{COURTESY, held};
+use super::call::{Answer, CallId, GiveBack, Granted, MasterAnswer};
+use super::{Operation, Replica, Timer};
+use crate::acquire::{Acquire, Contention, Failure, Grant, Verdict};
+use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
+use crate::master::Purpose;
+use crate::params::{GIVE_UP, POLL};
+use crate::queue::{Note, Stage};
+use crate::script::{Body, Claim, Lock, Occupant};
+use crate::time::Now;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An attempt of one entry of a queue.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) acquire: Acquire,
+    ticket: u64,
+}
+
+impl Replica {
+    pub(super) fn clean_up(&mut self, acquire: &mut Acquire, now: Now) {
+        let (masters, request) = acquire.cleanup();
+        let until = now.boot + acquire.claim().ttl;
+        self.errand_to_all(&request, masters, until, now);
+    }
+
+    pub(super) fn attempt(&mut self, resource: &Resource, ticket: u64, now: Now) {
+        let Some(entry) = self.queues.get(resource).and_then(|queue| queue.get(ticket)) else {
+            return;
+        };
+        if matches!(entry.stage, Stage::Asking(_)) {
+            return;
+        }
+        let claim = Arc::clone(&entry.claim);
+        if !self.clock_fits(now) {
+            let answers = self.explain_clock();
+            self.failed_attempt(resource, ticket, Failure::NoQuorum, answers, now);
+            return;
+        }
+        let nonce = self.draw_nonce();
+        let ballot = self.ballots.draw(now.wall_micros);
+        let acquire = Acquire::new(claim, nonce, ballot, &self.params, now.boot);
+        let operation = self.number();
+        let (round, request) = (acquire.round(), acquire.request());
+        if let Some(entry) = self.queues.get_mut(resource).and_then(|queue| queue.get_mut(ticket)) {
+            entry.stage = Stage::Asking(operation);
+        }
+        self.operations.insert(operation, Operation::Attempt(Attempt { acquire, ticket }));
+        self.fan_out(operation, round, &request, now);
+    }
+
+    pub(super) fn attempt_reply(
+        &mut self,
+        operation: u64,
+        mut attempt: Attempt,
+        (master, purpose, body): (MasterId, Purpose, Body),
+        now: Now,
+    ) -> Option<Operation> {
+        let Purpose::Round { round, .. } = purpose else { return None };
+        let params = Arc::clone(&self.params);
+        match attempt.acquire.handle_reply(master, round, body, &params, now.boot) {
+            Verdict::Pending => return Some(Operation::Attempt(attempt)),
+            Verdict::Again => {
+                let ballot = self.ballots.draw(now.wall_micros);
+                attempt.acquire.next_round(ballot, &params, now.boot);
+                let (round, request) = (attempt.acquire.round(), attempt.acquire.request());
+                self.fan_out(operation, round, &request, now);
+                return Some(Operation::Attempt(attempt));
+            }
+            Verdict::Granted(grant) => self.granted(attempt, grant, now),
+            Verdict::Failed(failure) => {
+                self.clean_up(&mut attempt.acquire, now);
+                let answers = self.explain(attempt.acquire.tally());
+                let resource = attempt.acquire.claim().resource.clone();
+                self.failed_attempt(&resource, attempt.ticket, failure, answers, now);
+            }
+        }
+        None
+    }
+
+    fn granted(&mut self, attempt: Attempt, grant: Grant, now: Now) {
+        let Attempt { mut acquire, ticket } = attempt;
+        let claim = Arc::clone(acquire.claim());
+        let resource = claim.resource.clone();
+        self.tokens.note(&resource, grant.token);
+        let all: MasterSet = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        let (_, request) = acquire.cleanup();
+        let give_back = GiveBack {
+            resource: resource.clone(),
+            request,
+            masters: all,
+            until: now.boot + claim.ttl,
+        };
+
+        let retry_at = now.boot + claim.ttl + self.jitter(Duration::ZERO, COURTESY.1);
+        let Some(queue) = self.queues.get_mut(&resource) else { return };
+        let Some(entry) = queue.remove(ticket) else { return };
+        queue.note = Some(Note::new(occupant(&claim, &acquire, &grant), now.boot));
+        queue.next_try = retry_at;
+        self.answer(CallId(entry.call), Answer::Granted(Granted { grant, give_back }));
+        self.answer_impatient(&resource, now);
+        if self.queues.get(&resource).is_some_and(|queue| !queue.is_empty()) {
+            self.sleep(&resource, retry_at, now);
+        }
+        self.serve(&resource, now);
+    }
+
+    fn failed_attempt(
+        &mut self,
+        resource: &Resource,
+        ticket: u64,
+        failure: Failure,
+        answers: Vec<MasterAnswer>,
+        now: Now,
+    ) {
+        let pause = self.backoff(now);
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        let Some(entry) = queue.get_mut(ticket) else { return };
+        entry.stage = Stage::Pausing(pause);
+        let out_of_time = now.boot >= entry.soft;
+        match failure {
+            Failure::Held(contention) => {
+                self.lost_the_race(resource, ticket, contention, now);
+                return;
+            }
+            Failure::Split(contention) => {
+                entry.trouble = None;
+                if out_of_time {
+                    self.lost_the_race(resource, ticket, contention, now);
+                    return;
+                }
+            }
+            Failure::Outrun => entry.trouble = None,
+            Failure::NoQuorum => {
+                let since = entry.trouble.as_ref().map_or(now.boot, |(since, _)| *since);
+                entry.trouble = Some((since, answers.clone()));
+                if out_of_time || now.boot >= since + GIVE_UP {
+                    self.give_up(resource, &answers, now);
+                    return;
+                }
+            }
+        }
+        if out_of_time {
+            if let Some(entry) = queue.remove(ticket) {
+                let held = held(queue, now.boot);
+                self.answer(CallId(entry.call), held);
+            }
+            self.serve(resource, now);
+            return;
+        }
+        self.set_timer(pause, Timer::Waiter(resource.clone(), ticket));
+    }
+
+    /// The masters showed somebody else: who cannot wait is told, the head sleeps until there is
+    /// reason to ask again.
+    fn lost_the_race(&mut self, resource: &Resource, ticket: u64, seen: Contention, now: Now) {
+        let poll = POLL.mul_f64(self.jitter_factor());
+        let jitter = self.jitter(Duration::ZERO, COURTESY.1);
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        let holder = seen.occupant.lease();
+        let free_in = seen.free_in.map_or(poll, |free_in| (free_in + jitter).min(poll));
+        queue.note = Some(Note::new(seen.occupant, now.boot));
+        queue.next_try = now.boot + free_in;
+        let next_try = queue.next_try;
+        if let Some(entry) = queue.get_mut(ticket) {
+            entry.stage = Stage::Waiting;
+            entry.trouble = None;
+            if now.boot >= entry.soft
+                && let Some(entry) = queue.remove(ticket)
+            {
+                let answer = held(queue, now.boot);
+                self.answer(CallId(entry.call), answer);
+            }
+        }
+        self.answer_impatient(resource, now);
+        self.let_holder_retry(resource, holder, now);
+        self.sleep(resource, next_try, now);
+    }
+
+    /// A waiter with the holder's own lease is a retry: it does not queue.
+    fn let_holder_retry(&mut self, resource: &Resource, holder: Option<LeaseHash>, now: Now) {
+        let Some(queue) = self.queues.get(resource) else { return };
+        let retry = holder.and_then(|lease| queue.ticket_of(lease));
+        if let Some(ticket) = retry.filter(|ticket| Some(*ticket) != queue.head()) {
+            self.attempt(resource, ticket, now);
+        }
+    }
+
+    /// No quorum for too long: everybody in the queue is told.
+    fn give_up(&mut self, resource: &Resource, answers: &[MasterAnswer], now: Now) {
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        let mut gone = Vec::new();
+        for ticket in queue.tickets() {
+            gone.extend(queue.remove(ticket));
+        }
+        for entry in gone {
+            self.abort(entry.stage, now);
+            self.answer(CallId(entry.call), Answer::NoQuorum(answers.to_vec()));
+        }
+        self.serve(resource, now);
+    }
+
+    fn jitter_factor(&mut self) -> f64 {
+        use rand::Rng;
+        self.rng.random_range(0.8..1.2)
+    }
+}
+
+/// The lock as the masters that voted for it show it.
+fn occupant(claim: &Claim, acquire: &Acquire, grant: &Grant) -> Occupant {
+    let lock = Lock {
+        lease: claim.lease,
+        nonce: acquire.nonce(),
+        first: grant.token,
+        ballot: grant.token,
+        token: grant.token,
+        info_ballot: grant.token,
+        ttl: claim.ttl,
+        info: claim.info.clone(),
+    };
+    Occupant { lock: Some(lock), remaining: Some(claim.ttl) }
+}
