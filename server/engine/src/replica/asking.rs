@@ -10,9 +10,13 @@ use crate::tally::Tally;
 use crate::time::{Instant, Now};
 
 impl Replica {
+    pub(super) fn everyone(&self) -> MasterSet {
+        self.masters.iter().map(|master| master.id).collect()
+    }
+
     /// A round goes to every master that can be asked; for the others the answer is known.
     pub(super) fn fan_out(&mut self, operation: u64, round: u8, request: &Request, now: Now) {
-        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        let all = self.everyone();
         self.fan_out_to(all, Purpose::Round { operation, round }, request, now);
     }
 
@@ -68,18 +72,14 @@ impl Replica {
     }
 
     pub(super) fn explain(&self, tally: &Tally) -> Vec<MasterAnswer> {
-        let explain = |index: usize| {
-            let master = MasterId(index as u8);
-            MasterAnswer { master, answer: call::describe(tally.get(master)) }
-        };
-        (0..self.masters.len()).map(explain).collect()
+        let explain = |master| MasterAnswer { master, answer: call::describe(tally.get(master)) };
+        self.everyone().iter().map(explain).collect()
     }
 
     /// Nobody was asked: this replica must not propose anything.
     pub(super) fn explain_clock(&self) -> Vec<MasterAnswer> {
         let answer = "not asked: this replica's clock is too far from a quorum's";
-        let explain =
-            |index: usize| MasterAnswer { master: MasterId(index as u8), answer: answer.into() };
-        (0..self.masters.len()).map(explain).collect()
+        let explain = |master| MasterAnswer { master, answer: answer.into() };
+        self.everyone().iter().map(explain).collect()
     }
 }

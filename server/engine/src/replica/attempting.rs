@@ -4,7 +4,7 @@ use super::acquiring::{COURTESY, held};
 use super::call::{Answer, CallId, GiveBack, Granted, MasterAnswer};
 use super::{Operation, Replica, Timer};
 use crate::acquire::{Acquire, Contention, Failure, Grant, Verdict};
-use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
+use crate::ids::{LeaseHash, MasterId, Resource};
 use crate::master::Purpose;
 use crate::params::{GIVE_UP, POLL};
 use crate::queue::{Note, Stage};
@@ -86,7 +86,7 @@ impl Replica {
         let claim = Arc::clone(acquire.claim());
         let resource = claim.resource.clone();
         self.tokens.note(&resource, grant.token);
-        let all: MasterSet = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        let all = self.everyone();
         let (_, request) = acquire.cleanup();
         let give_back = GiveBack {
             resource: resource.clone(),

@@ -60,7 +60,7 @@ impl Replica {
             waiting: MasterSet::default(),
             soft,
         };
-        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        let all = self.everyone();
         self.ask_release(operation, &mut releasing, all, now);
         self.publish(&resource, now);
         self.operations.insert(operation, Operation::Release(releasing));
@@ -168,7 +168,7 @@ impl Replica {
         op.machine = Release::new(&self.params);
         op.ballot = self.ballots.draw(now.wall_micros);
         op.token = op.ballot;
-        let all = (0..self.masters.len()).map(|index| MasterId(index as u8)).collect();
+        let all = self.everyone();
         self.ask_release(operation, op, all, now);
     }
 
