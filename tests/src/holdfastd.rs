@@ -236,6 +236,21 @@ impl Holdfastd {
         }
     }
 
+    /// Waits until /readyz answers with this status and a body that contains `text`.
+    pub async fn wait_readyz(&self, status: u16, text: &str) -> Result<HttpResponse> {
+        let deadline = Instant::now() + VOTING_TIMEOUT;
+        loop {
+            let response = self.http_get("/readyz").await?;
+            if response.status == status && response.body.contains(text) {
+                return Ok(response);
+            }
+            if Instant::now() >= deadline {
+                bail!("not {status} {text:?}: {response:?}{}", self.process.quote());
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+
     /// SIGSTOP.
     pub fn freeze(&self) -> Result<()> {
         self.process.freeze()

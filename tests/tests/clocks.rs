@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use holdfast_proto::v1::{GetClusterStatusResponse, MasterState, ReleaseOutcome};
 use holdfast_tests::calls::{Acquired, Lease, reason};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
-use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions, HttpResponse};
+use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
 use holdfast_tests::redis_server::RedisServer;
 use holdfast_tests::wall_clock::WallClock;
 use tokio::task::JoinHandle;
@@ -291,30 +291,10 @@ async fn a_master_whose_clock_stepped_does_not_vote_before_its_quarantine_is_ove
 
 // Replicas.
 
-/// Waits until it is ready, or says that it is not because of its clock.
-async fn wait_readiness(replica: &Holdfastd, ready: Ready) {
-    let deadline = Instant::now() + BOUND;
-    loop {
-        let HttpResponse { status, body } = replica.http_get("/readyz").await.expect("/readyz");
-        match ready {
-            Ready::Yes if status == 200 => return,
-            Ready::ClockIsWrong if status == 503 && body.contains("clock") => return,
-            _ => assert!(Instant::now() < deadline, "{ready:?}: {status} {body}"),
-        }
-        sleep(LOOK).await;
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Ready {
-    Yes,
-    ClockIsWrong,
-}
-
 /// Its clock is wrong: it says so, and leaves no trace on the masters.
 async fn proposes_nothing(cluster: &Cluster, replica: &Holdfastd) {
     let ttl = STRICT.max_ttl();
-    wait_readiness(replica, Ready::ClockIsWrong).await;
+    replica.wait_readyz(503, "clock").await.expect("/readyz");
     for wait in [ONCE, ttl] {
         let error = replica.acquire("wrong", "a", ttl, wait).await.expect_err("no quorum");
         assert_eq!(reason(&error).as_deref(), Some("NO_QUORUM"), "{error:?}");
@@ -349,7 +329,7 @@ async fn a_replica_that_is_an_hour_off_proposes_nothing() {
 
         // Once its clock is right, so is everything.
         clock.offset_ms(0).unwrap();
-        wait_readiness(&wrong, Ready::Yes).await;
+        wrong.wait_readyz(200, "").await.unwrap();
         wrong.wait_voting(3).await.unwrap();
         let lease = wrong.acquire("r", "b", ttl, ttl).await.unwrap().lease();
         assert_eq!(wrong.release(&lease).await.unwrap(), ReleaseOutcome::Released);
@@ -369,7 +349,7 @@ async fn a_replica_whose_clock_jumps_stops_and_comes_back() {
         assert_eq!(right.release(&lease).await.unwrap(), ReleaseOutcome::Released);
 
         wrong.wall_clock().unwrap().offset_ms(0).unwrap();
-        wait_readiness(wrong, Ready::Yes).await;
+        wrong.wait_readyz(200, "").await.unwrap();
         wrong.wait_voting(3).await.unwrap();
         let next = wrong.acquire("r", "b", ttl, ttl).await.unwrap().lease();
         assert!(next.fencing_token > lease.fencing_token);

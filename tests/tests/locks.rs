@@ -779,11 +779,7 @@ async fn the_status_says_how_masters_and_replica_fare() {
     finished(waiter).await.unwrap().lease();
     assert_eq!(replica.status().await.unwrap().waiters, 0);
     assert_eq!(replica.http_get("/healthz").await.unwrap().status, 200);
-    let deadline = Instant::now() + BOUND;
-    while replica.http_get("/readyz").await.unwrap().status != 200 {
-        assert!(Instant::now() < deadline, "{:?}", replica.http_get("/readyz").await);
-        sleep(LOOK).await;
-    }
+    replica.wait_readyz(200, "").await.unwrap();
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn a_missing_permission_is_found_at_the_handshake() {
         // It works on the others, and is ready.
         replica.wait_voting(2).await.unwrap();
         lock_works(&replica).await;
-        assert_eq!(replica.http_get("/readyz").await.unwrap().status, 200);
+        replica.wait_readyz(200, "").await.unwrap();
     }
 }
 
@@ -350,18 +350,6 @@ async fn a_master_that_may_evict_does_not_vote() {
 
 // A deployment that is configured differently.
 
-async fn wait_not_ready(replica: &Holdfastd, word: &str) {
-    let deadline = Instant::now() + BOUND;
-    loop {
-        let response = replica.http_get("/readyz").await.expect("/readyz");
-        if response.status == 503 && response.body.contains(word) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{response:?}");
-        sleep(LOOK).await;
-    }
-}
-
 #[tokio::test]
 async fn a_replica_configured_differently_is_not_ready_and_proposes_nothing() {
     let cluster = Cluster::start(3, 1, options()).await.unwrap();
@@ -375,7 +363,7 @@ async fn a_replica_configured_differently_is_not_ready_and_proposes_nothing() {
             options.args.extend([pair[0].to_owned(), value.to_owned()]);
         }
         let different = Holdfastd::start(options).await.unwrap();
-        wait_not_ready(&different, field).await;
+        different.wait_readyz(503, field).await.unwrap();
         for index in 0..3 {
             let master = wait_master(&different, index, MasterState::Misconfigured).await;
             assert!(master.detail.contains(field), "{master:?}");
@@ -413,16 +401,13 @@ async fn masters_move_to_another_configuration_when_the_operator_says_so() {
     let would = Holdfastd::run("accept-config", &dry).await.unwrap();
     assert!(would.status.success() && said(&would).contains("max_ttl"), "{would:#?}");
     let replica = Holdfastd::start(new.clone()).await.unwrap();
-    wait_not_ready(&replica, "max_ttl").await;
+    replica.wait_readyz(503, "max_ttl").await.unwrap();
 
     let done = Holdfastd::run("accept-config", &new).await.unwrap();
     assert!(done.status.success() && said(&done).contains("max_ttl"), "{done:#?}");
     replica.wait_voting(3).await.unwrap();
     let next = replica.acquire("r", "b", Duration::from_secs(3), TTL).await.unwrap().lease();
     assert!(next.fencing_token > lease.fencing_token);
-    let again = Holdfastd::run("accept-config", &new).await.unwrap();
-    drop(replica);
-    assert!(!again.status.success(), "a lock lives: {again:#?}");
 }
 
 // Bootstrap.
@@ -488,13 +473,13 @@ async fn bootstrap_is_for_all_masters_or_none() {
 
     cluster.masters[2].flush().await.unwrap();
     cluster.bootstrap().await.unwrap();
-    let began = Instant::now();
+    for master in &cluster.masters {
+        assert_eq!(master.command::<u64>(&["HEXISTS", "holdfast:st", "run"]).await.unwrap(), 1);
+        assert_eq!(master.command::<u64>(&["HEXISTS", "holdfast:st", "q"]).await.unwrap(), 0);
+    }
     let replica = cluster.add_replica().await.unwrap();
     cluster.wait_voting(3).await.unwrap();
     lock_works(&cluster.replicas[replica]).await;
-    // At once: had there been a quarantine, this could not be.
-    let status = cluster.replicas[replica].status().await.unwrap();
-    assert_eq!(voting(&status), 3, "{:?}", began.elapsed());
     let again = Holdfastd::run("bootstrap", &cluster.replica_options()).await.unwrap();
     assert!(!again.status.success(), "{again:#?}");
 }

@@ -7,7 +7,7 @@ use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
 use crate::master::{MasterState, Session};
 use crate::reading::{Reading, TokenStanding};
 use crate::release::Outcome;
-use crate::script::{Body, Claim, Occupant, Renewal, Request};
+use crate::script::{Body, Claim, Occupant, Renewal, Request, Standing};
 use crate::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,6 +186,25 @@ pub(super) fn describe(answer: Option<&Body>) -> String {
         Some(Body::Misfit) => "belongs to a deployment configured differently".into(),
         Some(Body::Late) => "clock not where it was expected, or command delayed".into(),
         Some(Body::Ahead) => "this replica's ballot is ahead of its clock".into(),
-        Some(other) => format!("{other:?}"),
+        Some(Body::Read { standing, occupant }) => match (standing, occupant) {
+            (Standing::Quarantined(_), _) => "in quarantine".into(),
+            (Standing::Misfit(_), _) => "belongs to a deployment configured differently".into(),
+            (Standing::Voting, None) => "shows nothing".into(),
+            (Standing::Voting, Some(Occupant { lock: None, .. })) => {
+                "shows the lock of another library".into()
+            }
+            (Standing::Voting, Some(Occupant { lock: Some(_), .. })) => {
+                "shows a lease to which the token does not belong, or not certainly".into()
+            }
+        },
+        Some(
+            Body::Repaired
+            | Body::Refused
+            | Body::Cleaned
+            | Body::Released(_)
+            | Body::Dropped
+            | Body::Published(_)
+            | Body::Observed(_),
+        ) => "answered".into(),
     }
 }
