@@ -5,7 +5,7 @@ use crate::masters::memory::dev_masters;
 use crate::masters::redis::{Deployment, Endpoint, RedisConnector, Tls};
 use crate::masters::{Connector, MISFIT};
 use crate::{admin, driver, grpc, telemetry};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -43,7 +43,7 @@ impl App {
         let connectors = connectors(&config)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).context("the system has no randomness")?;
-        let driver = driver::spawn(Arc::clone(&params), connectors, seed);
+        let (driver, engine) = driver::spawn(Arc::clone(&params), connectors, seed);
         let readiness = admin::Readiness::new();
         let look = tokio::spawn(keep_looking(
             driver.clone(),
@@ -78,7 +78,14 @@ impl App {
             driver.drain(patience).await;
             drop(stop_grpc);
         };
-        let (served, ()) = tokio::join!(grpc, ending);
+        let served = tokio::select! {
+            (served, ()) = async { tokio::join!(grpc, ending) } => served,
+            // It must not go on answering that it is ready.
+            ended = engine => {
+                ended.context("the engine panicked")?;
+                bail!("the engine ended");
+            }
+        };
         look.abort();
         drop(stop_admin);
         admin.await.context("the admin server panicked")??;

@@ -5,7 +5,7 @@
 use crate::app;
 use crate::clock;
 use crate::config::{Backend, Config, differences, effective};
-use crate::masters::redis::{Operator, Vacancy};
+use crate::masters::redis::{Boot, Operator, Vacancy};
 use anyhow::{Context, Result, bail};
 use holdfast_engine::Ballot;
 use std::sync::Arc;
@@ -43,12 +43,17 @@ pub async fn bootstrap(config: &Config, dry_run: bool) -> Result<()> {
         }
         let run = operator.run_id().await.with_context(|| format!("master {name}"))?;
         let base = Ballot(clock::now().wall_micros);
-        let done =
-            operator.bootstrap(&run, base).await.with_context(|| format!("master {name}"))?;
-        if !done {
-            bail!("master {name} was observed by a replica meanwhile: it votes after a quarantine");
+        match operator.bootstrap(&run, base).await.with_context(|| format!("master {name}"))? {
+            Boot::Votes => println!("master {name} votes"),
+            Boot::Observed => bail!(
+                "master {name} was observed by a replica meanwhile: it votes after a quarantine"
+            ),
+            Boot::ClockOff => bail!(
+                "the clocks of master {name} and of this machine differ by more than \
+                 quorum.clock_skew ({})",
+                humantime::format_duration(config.quorum.clock_skew)
+            ),
         }
-        println!("master {name} votes");
     }
     Ok(())
 }
@@ -83,6 +88,12 @@ pub async fn accept_config(config: &Config, dry_run: bool) -> Result<()> {
         }
         let done = if dry_run { "would be changed" } else { "changed" };
         println!("master {name} {done}: {}", changes.join("; "));
+        if changes.iter().any(|change| change.starts_with("key_format")) {
+            println!(
+                "  locks were looked for under the new key_format only: be sure that the old \
+                 quarantine has passed since the last replica stopped"
+            );
+        }
     }
     Ok(())
 }

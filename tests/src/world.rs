@@ -37,6 +37,12 @@ pub struct World {
     pub replicas: Vec<Replica>,
     /// What callers were told, and when.
     pub answers: BTreeMap<CallId, (Duration, Answer)>,
+    /// How far a replica's wall clock is ahead, in microseconds.
+    pub wall_ahead: BTreeMap<usize, i64>,
+    /// How far a master's clock is ahead, in microseconds.
+    pub master_ahead: BTreeMap<u8, i64>,
+    /// How long messages from a replica take to a master, if not [`HOP`].
+    pub hops: BTreeMap<(usize, u8), Duration>,
     /// Masters that answer nothing; what arrives waits.
     frozen: BTreeSet<MasterId>,
     stopped: BTreeSet<MasterId>,
@@ -89,6 +95,9 @@ impl World {
             masters,
             replicas: Vec::new(),
             answers: BTreeMap::new(),
+            wall_ahead: BTreeMap::new(),
+            master_ahead: BTreeMap::new(),
+            hops: BTreeMap::new(),
             frozen: BTreeSet::new(),
             stopped: BTreeSet::new(),
             held_back: Vec::new(),
@@ -121,11 +130,18 @@ impl World {
         }
     }
 
+    /// What the clocks of this replica show.
+    pub fn clocks_of(&self, replica: usize) -> Now {
+        let ahead = self.wall_ahead.get(&replica).copied().unwrap_or(0);
+        let now = self.clocks();
+        Now { wall_micros: now.wall_micros.saturating_add_signed(ahead), ..now }
+    }
+
     /// A caller asks a replica.
     pub fn call(&mut self, replica: usize, call: Call) -> CallId {
         self.next += 1;
         let id = CallId(self.next);
-        let now = self.clocks();
+        let now = self.clocks_of(replica);
         self.replicas[replica].handle_call(id, call, now);
         self.pump();
         id
@@ -133,7 +149,7 @@ impl World {
 
     /// A caller goes away.
     pub fn cancel(&mut self, replica: usize, id: CallId) {
-        let now = self.clocks();
+        let now = self.clocks_of(replica);
         self.replicas[replica].handle_cancel(id, now);
         self.pump();
     }
@@ -190,7 +206,7 @@ impl World {
         let master = MasterId(master);
         self.stopped.insert(master);
         for replica in 0..self.replicas.len() {
-            self.disconnect(replica, master);
+            self.disconnect(replica, master.0);
         }
         self.pump();
     }
@@ -207,6 +223,18 @@ impl World {
         }
     }
 
+    /// It is made anew.
+    pub fn connect(&mut self, replica: usize, master: u8) {
+        self.schedule(HOP, Event::Connect { replica, master: MasterId(master) });
+    }
+
+    /// A replica is asked to go away.
+    pub fn drain(&mut self, replica: usize) {
+        let now = self.clocks_of(replica);
+        self.replicas[replica].handle_drain(now);
+        self.pump();
+    }
+
     /// Time passes.
     pub fn run_for(&mut self, span: Duration) {
         let end = self.now + span;
@@ -215,9 +243,11 @@ impl World {
         }
     }
 
-    fn disconnect(&mut self, replica: usize, master: MasterId) {
+    /// The connection between them is lost, and stays so until [`World::connect`].
+    pub fn disconnect(&mut self, replica: usize, master: u8) {
+        let master = MasterId(master);
         *self.generations.entry((replica, master)).or_default() += 1;
-        let now = self.clocks();
+        let now = self.clocks_of(replica);
         self.replicas[replica].handle_down(
             master,
             Down::Unreachable("connection closed".into()),
@@ -247,9 +277,9 @@ impl World {
             let event = entry.remove();
             self.happen(event);
         }
-        let now = self.clocks();
-        for replica in &mut self.replicas {
-            replica.handle_timeout(now);
+        for replica in 0..self.replicas.len() {
+            let now = self.clocks_of(replica);
+            self.replicas[replica].handle_timeout(now);
         }
         self.pump();
     }
@@ -263,7 +293,11 @@ impl World {
             Event::Arrive { ref ask, .. } if self.stopped.contains(&ask.master) => {}
             Event::Arrive { replica, ask, generation } => {
                 let master = ask.master;
-                let reply = self.masters[master.index()].execute(&ask, now.wall_micros);
+                let reply = {
+                    let ahead = self.master_ahead.get(&master.0).copied().unwrap_or(0);
+                    let time = now.wall_micros.saturating_add_signed(ahead);
+                    self.masters[master.index()].execute(&ask, time)
+                };
                 if let holdfast_engine::Request::Publish { resource, origin } = ask.request {
                     let listeners: Vec<_> =
                         self.subscriptions.iter().filter(|(_, r)| *r == resource).collect();
@@ -279,18 +313,22 @@ impl World {
             }
             Event::Return { replica, master, id, reply, generation } => {
                 if self.generation(replica, master) == generation {
+                    let now = self.clocks_of(replica);
                     self.replicas[replica].handle_reply(master, id, reply, now);
                 }
             }
             Event::Notice { replica, resource, origin } => {
+                let now = self.clocks_of(replica);
                 self.replicas[replica].handle_notice(&resource, origin, now);
             }
             Event::Subscribed { replica, resource } => {
+                let now = self.clocks_of(replica);
                 self.replicas[replica].handle_subscribed(&resource, now);
             }
             Event::Connect { replica, master } => {
                 let run = self.masters[master.index()].process().clone();
                 let session = Session { run, version: "test".into() };
+                let now = self.clocks_of(replica);
                 self.replicas[replica].handle_up(master, session, now);
             }
         }
@@ -310,7 +348,8 @@ impl World {
                         let kind = kind.split([' ', '{']).next().unwrap_or_default().to_owned();
                         *self.asked.entry(kind).or_default() += 1;
                         let generation = self.generation(replica, ask.master);
-                        self.schedule(HOP, Event::Arrive { replica, ask, generation });
+                        let hop = self.hops.get(&(replica, ask.master.0)).copied().unwrap_or(HOP);
+                        self.schedule(hop, Event::Arrive { replica, ask, generation });
                     }
                     Output::Answer(id, answer) => {
                         assert!(

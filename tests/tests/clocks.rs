@@ -184,7 +184,7 @@ async fn clocks_of_masters_jump(offsets_ms: [i64; 2]) {
             let status = wait_state(&replicas, index, MasterState::Misconfigured).await;
             let seen = &status.masters[index];
             assert!(seen.detail.contains("clock"), "{seen:?}");
-            let offset = seen.clock_offset.clone().expect("a measured clock");
+            let offset = seen.clock_offset.expect("a measured clock");
             let off_by = (offset.seconds * 1_000 - offset_ms).abs();
             assert!(off_by < 5_000, "{offset:?} {offset_ms}");
             if index > 0 && offset_ms > 0 {

@@ -189,7 +189,6 @@ async fn a_forged_token_moves_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "bug 2"]
 async fn what_masters_showed_is_told_in_words() {
     let cluster = cluster("").await;
     let lease = cluster.acquire(0, "r", "a", TTL, ONCE).await.unwrap().lease();

@@ -543,7 +543,7 @@ async fn a_shorter_ttl_does_not_end_the_lease_earlier() {
     let renewed = cluster.extend(0, &lease, SHORT_TTL).await.unwrap();
     assert!(renewed.valid_for <= SHORT_TTL, "{renewed:?}");
     for master in cluster.replicas[0].describe("r").await.unwrap().masters {
-        let remaining = Duration::try_from(master.remaining.clone().unwrap()).unwrap();
+        let remaining = Duration::try_from(master.remaining.unwrap()).unwrap();
         assert!(remaining > TTL / 2, "{master:?}");
     }
 }
@@ -726,7 +726,7 @@ async fn a_lock_can_be_described_without_giving_it_away() {
         assert_eq!(master.ballot, lease.fencing_token);
         assert_eq!(master.fencing_token, lease.fencing_token);
         assert!(!master.foreign && master.detail.is_empty(), "{master:?}");
-        assert!(Duration::try_from(master.remaining.clone().unwrap()).unwrap() <= TTL);
+        assert!(Duration::try_from(master.remaining.unwrap()).unwrap() <= TTL);
         // The holder's name is the caller's own words.
         assert!(!master.lease_fingerprint.contains(capability), "{master:?}");
         assert!(!capability.contains(&master.lease_fingerprint), "{master:?}");
@@ -768,9 +768,9 @@ async fn the_status_says_how_masters_and_replica_fare() {
         assert!(info.contains(&format!("run_id:{}", master.run_id)), "{master:?} {info}");
         assert!(info.contains(&format!("redis_version:{}", master.version)), "{master:?} {info}");
         run_ids.insert(master.run_id.clone(), index);
-        let offset = master.clock_offset.clone().unwrap();
+        let offset = master.clock_offset.unwrap();
         assert!(offset.seconds.abs() < 2, "{master:?}");
-        let round_trip = Duration::try_from(master.round_trip.clone().unwrap()).unwrap();
+        let round_trip = Duration::try_from(master.round_trip.unwrap()).unwrap();
         assert!(round_trip < Duration::from_secs(1), "{master:?}");
     }
     assert_eq!(run_ids.len(), 3);

@@ -357,11 +357,170 @@ fn draining_tells_waiters_and_keeps_leases() {
     world.token(holder);
     let waiter = world.acquire(0, "r", "b", 60 * SECOND);
     world.run_for(SECOND / 10);
-    let now = world.clocks();
-    world.replicas[0].handle_drain(now);
+    world.drain(0);
     assert!(matches!(world.answer(waiter), Answer::Draining));
     let late = world.acquire(0, "x", "c", ONCE);
     assert!(matches!(world.answer(late), Answer::Draining));
     let other = world.acquire(1, "r", "d", ONCE);
     assert!(is_held(&world.answer(other), "a"));
+}
+
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+#[test]
+fn a_release_during_the_heads_round_is_not_missed() {
+    for hops in 1..20 {
+        let mut world = World::new(3, 1);
+        let holder = world.acquire(0, "r", "a", ONCE);
+        let token = world.token(holder);
+        let waiter = world.acquire(0, "r", "b", 60 * SECOND);
+        world.run_for(world::HOP / 10 * hops);
+        let released_at = world.now;
+        world.call(0, release("r", "a", token));
+        world.token(waiter);
+        let waited = world.answers[&waiter].0 - released_at;
+        assert!(waited < Duration::from_millis(20), "{waited:?} after {hops} tenths of a hop");
+    }
+}
+
+#[test]
+fn a_lock_that_vanishes_without_a_word_is_found_by_polling() {
+    let mut world = World::new(3, 1);
+    let holder = world.call(0, acquire("r", "a", 60 * SECOND, ONCE));
+    let token = world.token(holder);
+    let second = world.call(0, acquire("r", "b", 60 * SECOND, 60 * SECOND));
+    let third = world.call(0, acquire("r", "c", 60 * SECOND, 60 * SECOND));
+    world.call(0, release("r", "a", token));
+    world.token(second);
+    world.masters.iter_mut().for_each(|master| master.expire(&Resource::new("r")));
+    world.answer_within(third, 2 * SECOND);
+}
+
+#[test]
+fn contenders_with_a_master_down_part_quickly() {
+    let mut world = World::new(3, 2);
+    for replica in 0..2 {
+        world.disconnect(replica, 2);
+    }
+    // Each is first at another master.
+    for (replica, near) in [(0, 0), (1, 1)] {
+        world.hops.insert((replica, near), world::HOP / 2);
+        world.hops.insert((replica, 1 - near), world::HOP * 2);
+    }
+    let started = world.now;
+    let calls = [0, 1].map(|n| world.acquire(n, "r", &format!("c{n}"), 60 * SECOND));
+    while !calls.iter().any(|call| world.answers.contains_key(call)) {
+        world.run_for(Duration::from_millis(1));
+    }
+    assert!(world.now - started < SECOND / 2, "{:?}", world.now - started);
+}
+
+#[test]
+fn draining_asks_for_nobody() {
+    let mut world = World::new(3, 1);
+    let holder = world.acquire(0, "r", "a", ONCE);
+    let token = world.token(holder);
+    for index in 0..100 {
+        world.acquire(0, "r", &format!("w{index}"), 60 * SECOND);
+    }
+    world.run_for(SECOND / 2);
+    world.call(0, release("r", "a", token));
+    let asked = world.asked["Acquire"];
+    world.drain(0);
+    assert_eq!(world.asked["Acquire"], asked);
+}
+
+#[test]
+fn a_try_once_that_supersedes_a_waiter_is_answered_at_once() {
+    let mut world = World::new(3, 1);
+    let holder = world.acquire(0, "r", "a", ONCE);
+    world.token(holder);
+    for lease in ["b", "c"] {
+        world.acquire(0, "r", lease, 60 * SECOND);
+    }
+    world.run_for(SECOND / 10);
+    for lease in ["c", "b"] {
+        let once = world.acquire(0, "r", lease, ONCE);
+        assert!(is_held(&world.answer_within(once, Duration::from_millis(5)), "a"), "{lease}");
+    }
+}
+
+#[test]
+fn a_call_without_a_deadline_is_not_told_of_one() {
+    let mut world = World::new(3, 1);
+    world.freeze(0);
+    world.freeze(1);
+    world.acquire(0, "r", "a", 60 * SECOND);
+    let behind = world.acquire(0, "r", "b", Duration::from_millis(50));
+    assert!(matches!(world.answer(behind), Answer::NoQuorum(_)));
+}
+
+#[test]
+fn a_release_of_nothing_is_not_held_whoever_was_away() {
+    let mut world = World::new(3, 1);
+    world.disconnect(0, 0);
+    world.disconnect(0, 1);
+    let token = world.clocks().wall_micros;
+    let nobody = world.call(0, release("r", "nobody", token));
+    world.run_for(Duration::from_millis(20));
+    world.connect(0, 0);
+    world.connect(0, 1);
+    assert!(matches!(world.answer(nobody), Answer::Released(Outcome::NotHeld)));
+}
+
+#[test]
+fn a_master_with_a_base_in_the_future_harms_nobody_else() {
+    let mut world = World::new(3, 1);
+    let run = world.masters[0].process().clone();
+    let ahead = world.clocks().wall_micros.saturating_add_signed(HOUR_MICROS);
+    world.masters[0].bootstrap(run, holdfast_engine::Ballot(ahead));
+    world.run_for(2 * SECOND);
+    let call = world.acquire(0, "r", "a", ONCE);
+    world.token(call);
+}
+
+#[test]
+fn a_replica_whose_clock_is_not_known_to_fit_proposes_nothing() {
+    let mut world = World::new(3, 2);
+    world.wall_ahead.insert(1, HOUR_MICROS);
+    world.disconnect(1, 1);
+    world.disconnect(1, 2);
+    world.run_for(3 * SECOND);
+    let asked = world.asked.get("Acquire").copied();
+    let call = world.acquire(1, "r", "x", ONCE);
+    assert!(matches!(world.answer(call), Answer::NoQuorum(_)));
+    assert_eq!(world.asked.get("Acquire").copied(), asked);
+    let other = world.acquire(0, "r", "a", ONCE);
+    world.token(other);
+
+    // Mended, it works at once: nothing of the bad clock has stayed.
+    world.wall_ahead.insert(1, 0);
+    world.connect(1, 1);
+    world.connect(1, 2);
+    world.run_for(3 * SECOND);
+    let call = world.acquire(1, "other", "x", ONCE);
+    world.token(call);
+}
+
+#[test]
+fn a_clock_that_stepped_is_not_believed_because_of_an_old_quarantine() {
+    let mut world = World::new(3, 2);
+    // Only replica 0 sees the end of the quarantine of master 2.
+    world.stop(2);
+    world.start(2, false);
+    while world.replicas[0].status(world.clocks()).masters[2].state
+        != holdfast_engine::MasterState::Voting
+    {
+        world.run_for(Duration::from_millis(1));
+    }
+    let suspects = world.asked.get("Suspect").copied().unwrap_or(0);
+    world.disconnect(0, 1);
+    let holder = world.call(0, acquire("r", "a", 5 * SECOND, ONCE));
+    world.token(holder);
+    world.master_ahead.insert(2, 9_000_000);
+    world.disconnect(1, 0);
+    let stranger = world.acquire(1, "r", "b", ONCE);
+    let answer = world.answer(stranger);
+    assert!(matches!(answer, Answer::NoQuorum(_)), "two holders: {answer:?}");
+    assert!(world.asked.get("Suspect").copied().unwrap_or(0) > suspects);
 }

@@ -119,7 +119,7 @@ async fn does_not_vote_before_its_quarantine_is_over(loss: Loss, timing: Timing)
         };
         let status = replica.wait_status(BOUND, quarantined).await.expect("quarantined");
         assert!(!status.has_quorum, "{status:#?}");
-        let remaining = status.masters[0].quarantine_remaining.clone().expect("a duration");
+        let remaining = status.masters[0].quarantine_remaining.expect("a duration");
         let remaining = Duration::try_from(remaining).expect("a duration");
         assert!(remaining <= timing.quarantine, "{remaining:?}");
         assert_eq!(status.masters[0].run_id == run_id, loss == Loss::Flushed, "{status:#?}");
@@ -184,7 +184,7 @@ async fn a_flushed_master_is_quarantined() {
 async fn another_loss_in_the_quarantine_begins_it_anew() {
     let mut cluster = Cluster::start(1, 1, SHORT.options()).await.unwrap();
     let in_the_middle = |status: &GetClusterStatusResponse| {
-        let remaining = status.masters[0].quarantine_remaining.clone();
+        let remaining = status.masters[0].quarantine_remaining;
         let remaining = remaining.and_then(|remaining| Duration::try_from(remaining).ok());
         remaining.is_some_and(|remaining| remaining < SHORT.quarantine / 2)
     };
@@ -249,7 +249,7 @@ async fn under_trust_a_master_votes_at_once() {
     let restarted = Instant::now();
     let quarantined = |status: &GetClusterStatusResponse| {
         status.masters.iter().any(|master| {
-            let remaining = master.quarantine_remaining.clone().unwrap_or_default();
+            let remaining = master.quarantine_remaining.unwrap_or_default();
             remaining != prost_types::Duration::default()
         })
     };

@@ -218,7 +218,10 @@ impl Acquire {
             self.tally.count(|body| matches!(body, Body::Ok { .. } | Body::Held(_) | Body::Stale));
         let silent = params.masters - answered;
         Some(match contention {
-            Some((contention, shown)) if answered >= quorum && shown + silent >= quorum => {
+            // With votes of our own beside it, it is more likely a contender that fails like us.
+            Some((contention, shown))
+                if answered >= quorum && shown + silent >= quorum && self.tally.oks() == 0 =>
+            {
                 Failure::Held(contention)
             }
             Some((contention, _)) if answered >= quorum => Failure::Split(contention),
@@ -319,13 +322,15 @@ mod tests {
         assert!(is_held(verdict(5, &[held("b"), held("b"), held("b")])));
         assert_eq!(verdict(4, &[held("b"), held("b")]), Verdict::Pending, "two more may tell");
         assert!(is_held(verdict(4, &[held("b"), held("b"), held("b")])));
-        assert!(is_held(verdict(5, &[silent(), held("b"), held("b"), silent(), ok()])));
+        assert!(is_held(verdict(5, &[silent(), held("b"), held("b"), silent(), Body::Stale])));
     }
 
     #[test]
     fn shared_votes_are_a_split_and_silence_is_no_quorum() {
         let split = verdict(5, &[held("b"), held("b"), held("c"), held("c"), ok()]);
         assert!(matches!(split, Verdict::Failed(Failure::Split(_))), "{split:?}");
+        let one_down = verdict(3, &[ok(), held("b"), silent()]);
+        assert!(matches!(one_down, Verdict::Failed(Failure::Split(_))), "{one_down:?}");
         let silence = verdict(5, &[silent(), silent(), silent(), held("b"), ok()]);
         assert_eq!(silence, Verdict::Failed(Failure::NoQuorum));
     }

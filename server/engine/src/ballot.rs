@@ -43,9 +43,10 @@ impl BallotClock {
         Ballot(wall_micros.max(self.last_seen.0 + 1))
     }
 
-    /// A master's reply carried this number.
-    pub fn learn(&mut self, seen: Ballot) {
-        if seen < Ballot::REVOKED {
+    /// A master's reply carried this number. One above `bound` is not believed: no master would
+    /// accept a ballot above it, and a single master must not take them all away.
+    pub fn learn(&mut self, seen: Ballot, bound: Ballot) {
+        if seen <= bound {
             self.last_seen = self.last_seen.max(seen);
         }
     }
@@ -61,9 +62,9 @@ mod tests {
         assert_eq!(clock.draw(100), Ballot(100));
         assert_eq!(clock.draw(100), Ballot(101));
         assert_eq!(clock.draw(50), Ballot(102), "a wall clock that steps back is outvoted");
-        clock.learn(Ballot(500));
+        clock.learn(Ballot(500), Ballot(1_000));
         assert_eq!(clock.draw(200), Ballot(501));
-        clock.learn(Ballot::REVOKED);
-        assert_eq!(clock.draw(200), Ballot(502), "a revoked lease is no ballot");
+        clock.learn(Ballot(1_001), Ballot(1_000));
+        assert_eq!(clock.draw(200), Ballot(502), "too far ahead to be true");
     }
 }

@@ -63,7 +63,7 @@ impl MasterClock {
     }
 
     /// Forgets the estimate: the next sample makes a new one. Right only while the master may not
-    /// vote, or on a new connection.
+    /// vote, or is another process.
     pub fn forget(&mut self) {
         self.offset = None;
         self.outside = 0;

@@ -121,7 +121,12 @@ impl Extend {
     /// be given it. Not those in quarantine: a repair planted there would count after it.
     pub fn missing(&self) -> MasterSet {
         self.tally.masters(|answer| {
-            matches!(answer, None | Some(Body::Lost { .. } | Body::Absent | Body::Unknown(_)))
+            matches!(
+                answer,
+                None | Some(
+                    Body::Lost { .. } | Body::Absent | Body::Unknown(_) | Body::NotAsked(_)
+                )
+            )
         })
     }
 

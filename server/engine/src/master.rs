@@ -164,7 +164,9 @@ impl Master {
             (Link::Up(_), _) if self.stalled.is_some() => {
                 MasterState::Unreachable("connected, but does not answer".into())
             }
-            (Link::Up(_), Vote::Unknown) => MasterState::Unreachable("not asked yet".into()),
+            (Link::Up(_), Vote::Unknown) => {
+                MasterState::Unreachable("connected, no answer yet".into())
+            }
             (Link::Up(_), _) if self.skewed(params, now) => {
                 let ahead = self.clock.ahead_of(now).unwrap_or(0) as f64 / 1e6;
                 let text = format!("clock is {ahead:+.3} s off this replica's wall clock");
@@ -246,13 +248,19 @@ impl Master {
 
     /// What a reply says about the master itself.
     pub(crate) fn learn(&mut self, sent: Instant, reply: &Reply, now: Instant) -> Finding {
-        if matches!(reply.body, Body::Unknown(_)) {
+        if matches!(reply.body, Body::Unknown(_) | Body::NotAsked(_)) {
             return Finding::Nothing;
         }
         self.stalled = None;
         let changed = self.learn_vote(&reply.body, now);
         let Some(time) = reply.time_micros else { return changed };
-        if self.vote == Vote::Quarantined {
+        let says_quarantine = matches!(
+            reply.body,
+            Body::NotVoting(_)
+                | Body::Observed(Standing::Quarantined(_))
+                | Body::Read { standing: Standing::Quarantined(_), .. }
+        );
+        if says_quarantine {
             // Nothing that counts is on it: whatever its clock does until the adoption is over.
             self.clock.forget();
         }
@@ -281,7 +289,12 @@ impl Master {
             | Body::Read { standing: Standing::Voting, .. }
             | Body::Ok { .. }
             | Body::Held(_)
-            | Body::Stale => self.voting(),
+            | Body::Stale
+            | Body::Late
+            | Body::Lost { .. }
+            | Body::Absent
+            | Body::Repaired
+            | Body::Refused => self.voting(),
             Body::Observed(Standing::Misfit(why)) => {
                 self.vote = Vote::Misfit(Arc::clone(why));
                 Finding::Nothing

@@ -77,6 +77,8 @@ pub(crate) struct Queue {
     pub(crate) note: Option<Note>,
     /// When the head asks again.
     pub(crate) next_try: Instant,
+    /// Something was released since the attempt under way began.
+    pub(crate) woken: bool,
     /// Waiters of other replicas heard the last release.
     pub(crate) crowded: bool,
     pub(crate) subscribed: bool,
@@ -90,6 +92,7 @@ impl Queue {
             impatient: BTreeSet::new(),
             note: None,
             next_try: now,
+            woken: false,
             crowded: false,
             subscribed: false,
         }

@@ -33,7 +33,7 @@ pub enum Leadership {
 pub struct Leader {
     /// The lease.
     pub lease: LeaseHash,
-    /// The term: the q-th largest token among the masters that show it.
+    /// The term: the largest that a quorum shows in common.
     pub token: Ballot,
     /// The newest holder and metadata.
     pub info: Info,
@@ -116,7 +116,7 @@ impl Reading {
         self.no_lease_can_have(params).then_some(TokenStanding::NotHeld)
     }
 
-    /// Is it decided, or can further answers still change it?
+    /// Has everybody answered, or been given up?
     pub fn is_complete(&self) -> bool {
         self.tally.pending() == 0
     }

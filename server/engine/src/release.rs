@@ -30,6 +30,8 @@ enum Answer {
     Pending,
     /// Asked, and no answer: it may have been deleted.
     Silent,
+    /// Not asked, or not executed.
+    Unreached,
     Deleted,
     /// Nothing there, but an earlier request went unanswered: perhaps it was that one's doing.
     PerhapsDeleted,
@@ -51,19 +53,21 @@ impl Release {
             (Body::Released(Deletion::Nothing), Answer::Silent) => Answer::PerhapsDeleted,
             (Body::Released(Deletion::Nothing | Deletion::Newer), _) => Answer::Nothing,
             (Body::Released(Deletion::Other), _) => Answer::Other,
-            (_, Answer::Pending) => Answer::Silent,
+            (Body::NotAsked(_) | Body::Dropped, Answer::Pending) => Answer::Unreached,
+            (Body::NotAsked(_) | Body::Dropped, before) => before,
+            (_, Answer::Pending | Answer::Unreached) => Answer::Silent,
             (_, before) => before,
         };
     }
 
     /// Masters that did not answer, to be asked again.
     pub fn silent(&self) -> MasterSet {
-        self.masters(Answer::Silent)
+        self.masters(&[Answer::Silent, Answer::Unreached])
     }
 
     /// Masters that had the lease and have it no more.
     pub fn deleted(&self) -> MasterSet {
-        self.masters(Answer::Deleted)
+        self.masters(&[Answer::Deleted])
     }
 
     /// Decided before everybody answered?
@@ -76,7 +80,7 @@ impl Release {
         if self.count(Answer::Pending) > 0 {
             return None;
         }
-        let silent = self.count(Answer::Silent);
+        let silent = self.silent().len();
         if params.masters - silent < quorum {
             return None;
         }
@@ -91,9 +95,12 @@ impl Release {
         })
     }
 
-    fn masters(&self, answer: Answer) -> MasterSet {
+    fn masters(&self, answers: &[Answer]) -> MasterSet {
         let places = self.answers.iter().enumerate();
-        places.filter(|(_, a)| **a == answer).map(|(index, _)| MasterId(index as u8)).collect()
+        places
+            .filter(|(_, a)| answers.contains(a))
+            .map(|(index, _)| MasterId(index as u8))
+            .collect()
     }
 
     fn count(&self, answer: Answer) -> usize {
@@ -134,10 +141,26 @@ mod tests {
     }
 
     #[test]
+    fn a_master_that_was_not_asked_has_deleted_nothing() {
+        let params = Params::for_tests(3);
+        let mut release = Release::new(&params);
+        for body in [Body::NotAsked("".into()), NOTHING] {
+            for master in [MasterId(0), MasterId(1), MasterId(2)] {
+                release.handle_reply(master, &body);
+            }
+        }
+        assert_eq!(release.outcome(&params), Some(Outcome::NotHeld));
+    }
+
+    #[test]
     fn nothing_there_after_silence_may_be_our_own_doing() {
-        let mut answers = [Some(DELETED), None, None];
-        assert_eq!(outcome(&answers), None);
-        answers[1] = Some(DELETED);
-        assert_eq!(outcome(&answers), Some(Outcome::Released));
+        let params = Params::for_tests(3);
+        let mut release = Release::new(&params);
+        for body in [Body::Unknown("".into()), NOTHING] {
+            for master in [MasterId(0), MasterId(1), MasterId(2)] {
+                release.handle_reply(master, &body);
+            }
+        }
+        assert_eq!(release.outcome(&params), Some(Outcome::Released));
     }
 }

@@ -218,6 +218,8 @@ pub enum Body {
     Observed(Standing),
     /// No answer; what was executed is unknown.
     Unknown(Arc<str>),
+    /// Made by the replica: the master could not be asked, so nothing was executed.
+    NotAsked(Arc<str>),
 }
 
 /// May a master vote?

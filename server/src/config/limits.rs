@@ -59,7 +59,8 @@ impl Limits {
                 "max_holder_bytes",
                 raw.max_holder_bytes,
                 MAX_HOLDER_BYTES,
-                65_536,
+                // Three digits in the packed form of a lock.
+                999,
             ),
             max_metadata_bytes: take(
                 "max_metadata_bytes",

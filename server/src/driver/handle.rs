@@ -46,6 +46,12 @@ impl Handle {
         answer
     }
 
+    /// Takes back a grant that nobody will rely on; done also while draining.
+    pub fn give_back(&self, give_back: GiveBack) {
+        // A driver that has gone leaves it to the ttl.
+        drop(self.send(Message::Undelivered(give_back)));
+    }
+
     /// The replica's view of its masters and itself.
     pub async fn status(&self) -> Result<Status, Closed> {
         let (answer, answered) = oneshot::channel();
@@ -77,6 +83,8 @@ struct Pending<'a> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         let Some(mut answered) = self.answered.take() else { return };
+        // From here on the driver's send fails; what it has sent before is there to be taken back.
+        answered.close();
         // The driver may have gone already; then there is nothing to take back.
         let _ = match answered.try_recv() {
             Ok(Answer::Granted(granted)) => {

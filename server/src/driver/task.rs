@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Sleep;
 use tracing::{info, warn};
 
@@ -27,12 +27,13 @@ const STALL: Duration = Duration::from_millis(20);
 /// How long it is listened for then.
 const CATCH_UP: Duration = Duration::from_millis(5);
 
-/// Starts a driver for masters with these names. It ends when every [`Handle`] is dropped.
+/// Starts a driver for masters with these names. It ends when every [`Handle`] is dropped; if its
+/// task ends before, it has panicked, and this process is of no more use.
 pub fn spawn(
     params: Arc<Params>,
     masters: Vec<(String, Box<dyn Connector>)>,
     seed: [u8; 32],
-) -> Handle {
+) -> (Handle, JoinHandle<()>) {
     assert_eq!(params.masters, masters.len(), "a connector a master");
     let (messages, incoming) = mpsc::unbounded_channel();
     let (link_events, linked) = mpsc::unbounded_channel();
@@ -57,8 +58,8 @@ pub fn spawn(
         armed: None,
         _supervisors: supervisors,
     };
-    tokio::spawn(driver.run());
-    Handle { messages, last_id: Arc::new(AtomicU64::new(1)) }
+    let task = tokio::spawn(driver.run());
+    (Handle { messages, last_id: Arc::new(AtomicU64::new(1)) }, task)
 }
 
 /// The way to one master.
@@ -109,6 +110,10 @@ impl Driver {
                 },
                 Some((master, event)) = self.linked.recv() => self.link_event(master, event),
                 () = &mut self.timer, if self.armed.is_some() => self.time_passed().await,
+            }
+            // A driver that never runs out of work must not forget the time.
+            if self.armed.is_some_and(|due| clock::now().boot >= due) {
+                self.time_passed().await;
             }
             self.take_what_waits();
             // More requests join the same write.

@@ -83,15 +83,7 @@ impl LockApi {
             ttl = ?claim.ttl,
             "granted too late to be of use, given back: the masters or this replica are slow"
         );
-        let driver = self.context.driver.clone();
-        let call = Call::Release {
-            resource: claim.resource.clone(),
-            lease: claim.lease,
-            token: granted.grant.token,
-            deadline: None,
-        };
-        // If it does not get through, the ttl ends it.
-        tokio::spawn(async move { driver.call(call).await });
+        self.context.driver.give_back(granted.give_back.clone());
     }
 
     async fn extend(

@@ -88,9 +88,18 @@ impl Replica {
         let Some(older) = queue.remove(ticket) else { return };
         self.answer(CallId(older.call), Answer::Superseded);
         self.abort(older.stage, now);
-        let was_asking = older.stage != Stage::Waiting;
+        let Some(queue) = self.queues.get(resource) else { return };
+        let others =
+            queue.note.as_ref().is_some_and(|note| note.lease() != Some(entry.claim.lease));
+        if !entry.patient && others && queue.head_is_asleep() {
+            let held = held(queue, now.boot);
+            self.answer(CallId(entry.call), held);
+            self.serve(resource, now);
+            return;
+        }
+        let asks_now = !entry.patient || older.stage != Stage::Waiting;
         self.place(resource, ticket, entry);
-        if was_asking {
+        if asks_now {
             self.attempt(resource, ticket, now);
         }
         self.serve(resource, now);
@@ -145,7 +154,8 @@ impl Replica {
 
     pub(super) fn wake_after(&mut self, resource: &Resource, delay: Duration, now: Now) {
         let Some(queue) = self.queues.get_mut(resource) else { return };
-        queue.next_try = now.boot + delay;
+        queue.woken = true;
+        queue.next_try = queue.next_try.min(now.boot + delay);
         if delay.is_zero() {
             self.serve(resource, now);
         } else {
@@ -217,7 +227,8 @@ impl Replica {
                 let answer = match (&queue.note, entry.trouble) {
                     (_, Some((_, answers))) => Answer::NoQuorum(answers),
                     (Some(_), None) => held(queue, now.boot),
-                    (None, None) => Answer::OutOfTime,
+                    (None, None) if hard_over => Answer::OutOfTime,
+                    (None, None) => Answer::NoQuorum(Vec::new()),
                 };
                 self.abort(stage, now);
                 self.answer(CallId(entry.call), answer);

@@ -33,7 +33,7 @@ impl Replica {
                     self.ask(master, purpose.clone(), request.clone(), (run, window), now);
                 }
                 Err(why) => {
-                    self.echoes.push_back((master, purpose.clone(), Body::Unknown(why)));
+                    self.echoes.push_back((master, purpose.clone(), Body::NotAsked(why)));
                 }
             }
         }
@@ -76,10 +76,16 @@ impl Replica {
         self.everyone().iter().map(explain).collect()
     }
 
-    /// Nobody was asked: this replica must not propose anything.
-    pub(super) fn explain_clock(&self) -> Vec<MasterAnswer> {
-        let answer = "not asked: this replica's clock is too far from a quorum's";
-        let explain = |master| MasterAnswer { master, answer: answer.into() };
+    /// Nobody was asked: this replica must not propose anything while its clock is not known to fit.
+    pub(super) fn explain_unfit(&self, now: Now) -> Vec<MasterAnswer> {
+        let off = self.clock_is_off(now);
+        let answer =
+            |master: MasterId| match self.masters[master.index()].askable(&self.params, now) {
+                _ if off => "not asked: this replica's clock is too far from a quorum's".to_owned(),
+                Err(why) => why.to_string(),
+                Ok(_) => "not asked: too few other clocks have been measured".to_owned(),
+            };
+        let explain = |master| MasterAnswer { master, answer: answer(master) };
         self.everyone().iter().map(explain).collect()
     }
 }

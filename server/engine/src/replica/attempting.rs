@@ -31,22 +31,25 @@ impl Replica {
         let Some(entry) = self.queues.get(resource).and_then(|queue| queue.get(ticket)) else {
             return;
         };
-        if matches!(entry.stage, Stage::Asking(_)) {
+        if self.draining || matches!(entry.stage, Stage::Asking(_)) {
             return;
         }
         let claim = Arc::clone(&entry.claim);
         if !self.clock_fits(now) {
-            let answers = self.explain_clock();
+            let answers = self.explain_unfit(now);
             self.failed_attempt(resource, ticket, Failure::NoQuorum, answers, now);
             return;
         }
         let nonce = self.draw_nonce();
-        let ballot = self.ballots.draw(now.wall_micros);
+        let ballot = self.draw(now);
         let acquire = Acquire::new(claim, nonce, ballot, &self.params, now.boot);
         let operation = self.number();
         let (round, request) = (acquire.round(), acquire.request());
         if let Some(entry) = self.queues.get_mut(resource).and_then(|queue| queue.get_mut(ticket)) {
             entry.stage = Stage::Asking(operation);
+        }
+        if let Some(queue) = self.queues.get_mut(resource) {
+            queue.woken = false;
         }
         self.operations.insert(operation, Operation::Attempt(Attempt { acquire, ticket }));
         self.fan_out(operation, round, &request, now);
@@ -64,7 +67,7 @@ impl Replica {
         match attempt.acquire.handle_reply(master, round, body, &params, now.boot) {
             Verdict::Pending => return Some(Operation::Attempt(attempt)),
             Verdict::Again => {
-                let ballot = self.ballots.draw(now.wall_micros);
+                let ballot = self.draw(now);
                 attempt.acquire.next_round(ballot, &params, now.boot);
                 let (round, request) = (attempt.acquire.round(), attempt.acquire.request());
                 self.fan_out(operation, round, &request, now);
@@ -86,16 +89,12 @@ impl Replica {
         let claim = Arc::clone(acquire.claim());
         let resource = claim.resource.clone();
         self.tokens.note(&resource, grant.token);
-        let all = self.everyone();
-        let (_, request) = acquire.cleanup();
-        let give_back = GiveBack {
-            resource: resource.clone(),
-            request,
-            masters: all,
-            until: now.boot + claim.ttl,
-        };
+        let (masters, request) = acquire.cleanup();
+        let give_back =
+            GiveBack { resource: resource.clone(), request, masters, until: now.boot + claim.ttl };
 
-        let retry_at = now.boot + claim.ttl + self.jitter(Duration::ZERO, COURTESY.1);
+        let jitter = self.jitter(Duration::ZERO, COURTESY.1);
+        let retry_at = now.boot + (claim.ttl + jitter).min(self.poll());
         let Some(queue) = self.queues.get_mut(&resource) else { return };
         let Some(entry) = queue.remove(ticket) else { return };
         queue.note = Some(Note::new(occupant(&claim, &acquire, &grant), now.boot));
@@ -145,8 +144,11 @@ impl Replica {
         }
         if out_of_time {
             if let Some(entry) = queue.remove(ticket) {
-                let held = held(queue, now.boot);
-                self.answer(CallId(entry.call), held);
+                let answer = match &queue.note {
+                    Some(_) => held(queue, now.boot),
+                    None => Answer::NoQuorum(answers),
+                };
+                self.answer(CallId(entry.call), answer);
             }
             self.serve(resource, now);
             return;
@@ -157,13 +159,14 @@ impl Replica {
     /// The masters showed somebody else: who cannot wait is told, the head sleeps until there is
     /// reason to ask again.
     fn lost_the_race(&mut self, resource: &Resource, ticket: u64, seen: Contention, now: Now) {
-        let poll = POLL.mul_f64(self.jitter_factor());
+        let poll = self.poll();
         let jitter = self.jitter(Duration::ZERO, COURTESY.1);
         let Some(queue) = self.queues.get_mut(resource) else { return };
         let holder = seen.occupant.lease();
         let free_in = seen.free_in.map_or(poll, |free_in| (free_in + jitter).min(poll));
         queue.note = Some(Note::new(seen.occupant, now.boot));
-        queue.next_try = now.boot + free_in;
+        // Released while these answers were under way: they may be from before.
+        queue.next_try = if queue.woken { now.boot } else { now.boot + free_in };
         let next_try = queue.next_try;
         if let Some(entry) = queue.get_mut(ticket) {
             entry.stage = Stage::Waiting;
@@ -203,9 +206,9 @@ impl Replica {
         self.serve(resource, now);
     }
 
-    fn jitter_factor(&mut self) -> f64 {
-        use rand::Rng;
-        self.rng.random_range(0.8..1.2)
+    /// Until the head asks at the latest; not all replicas at the same moment.
+    fn poll(&mut self) -> Duration {
+        self.jitter(POLL.mul_f64(0.8), POLL.mul_f64(1.2))
     }
 }
 

@@ -176,7 +176,7 @@ pub struct Status {
 pub(super) fn describe(answer: Option<&Body>) -> String {
     match answer {
         None => "asked; decided before it answered".into(),
-        Some(Body::Unknown(why)) => why.to_string(),
+        Some(Body::Unknown(why) | Body::NotAsked(why)) => why.to_string(),
         Some(Body::Ok { .. }) => "voted for it".into(),
         Some(Body::Held(_)) => "held by another lease".into(),
         Some(Body::Stale) => "has seen a higher ballot".into(),

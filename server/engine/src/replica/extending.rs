@@ -3,6 +3,7 @@
 
 use super::call::{Answer, CallId};
 use super::{Operation, Place, Replica, Timer};
+use crate::ballot::Ballot;
 use crate::extend::{Extend, Loss, Verdict};
 use crate::ids::{Info, MasterId, MasterSet};
 use crate::master::Purpose;
@@ -50,32 +51,18 @@ impl Replica {
         deadline: Option<Instant>,
         now: Now,
     ) {
-        if !self.clock_fits(now) {
-            let answers = self.explain_clock();
-            self.answer(id, Answer::NoQuorum(answers));
-            return;
-        }
         let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
         let operation = self.number();
         self.calls.insert(id, Place::Operation(operation));
         self.set_timer(soft, Timer::Operation(operation));
 
-        let known = self.ballots.peek(now.wall_micros) > renewal.token;
-        let ballot = if known { self.ballots.draw(now.wall_micros) } else { renewal.token };
-        let read = Request::Read { resource: renewal.resource.clone() };
-        let machine = Extend::new(renewal, ballot, &self.params, now.boot);
-        let (round, request) = (machine.round(), machine.request());
-        let phase = match known {
-            true => Phase::Asking,
-            false => Phase::Learning(Tally::new(self.params.masters)),
-        };
-        let extending =
+        // Its first round is the one that `extend_again` begins.
+        let machine = Extend::new(renewal, Ballot::ZERO, &self.params, now.boot);
+        let phase = Phase::Asking;
+        let mut extending =
             Extending { call: Some(id), soft, machine, phase, extra_rounds: EXTRA_ROUNDS };
+        self.extend_again(operation, &mut extending, now);
         self.operations.insert(operation, Operation::Extend(extending));
-        match known {
-            true => self.fan_out(operation, round, &request, now),
-            false => self.fan_out(operation, 0, &read, now),
-        }
     }
 
     pub(super) fn extend_reply(
@@ -122,12 +109,14 @@ impl Replica {
         if now.boot >= extending.soft
             && let Some(call) = extending.call
         {
-            let answers = self.explain(extending.machine.tally());
+            let answers = match self.clock_fits(now) {
+                true => self.explain(extending.machine.tally()),
+                false => self.explain_unfit(now),
+            };
             self.answer(call, Answer::NoQuorum(answers));
             return None;
         }
         if matches!(extending.phase, Phase::Pausing) {
-            extending.phase = Phase::Asking;
             self.extend_again(operation, &mut extending, now);
         }
         Some(Operation::Extend(extending))
@@ -140,7 +129,6 @@ impl Replica {
             return Some(Operation::Extend(extending));
         };
         if self.ballots.peek(now.wall_micros) > extending.machine.renewal().token {
-            extending.phase = Phase::Asking;
             self.extend_again(operation, &mut extending, now);
             return Some(Operation::Extend(extending));
         }
@@ -159,11 +147,27 @@ impl Replica {
         None
     }
 
+    /// Another round; or a pause if this replica must not propose anything; or a look at what the
+    /// masters have seen, if the token is above every ballot it knows.
     fn extend_again(&mut self, operation: u64, extending: &mut Extending, now: Now) {
+        if !self.clock_fits(now) {
+            let until = self.backoff(now);
+            extending.phase = Phase::Pausing;
+            self.set_timer(until, Timer::Operation(operation));
+            return;
+        }
+        let renewal = extending.machine.renewal();
+        if self.ballots.peek(now.wall_micros) <= renewal.token {
+            let read = Request::Read { resource: renewal.resource.clone() };
+            extending.phase = Phase::Learning(Tally::new(self.params.masters));
+            self.fan_out(operation, 0, &read, now);
+            return;
+        }
+        extending.phase = Phase::Asking;
         let ballot = if self.params.mutants.has(Mutant::ExtendWithoutBallot) {
             extending.machine.renewal().token
         } else {
-            self.ballots.draw(now.wall_micros)
+            self.draw(now)
         };
         extending.machine.next_round(ballot, &self.params, now.boot);
         let (round, request) = (extending.machine.round(), extending.machine.request());
@@ -246,14 +250,13 @@ impl Replica {
         now: Now,
     ) -> Option<Operation> {
         extending.extra_rounds = extending.extra_rounds.checked_sub(1)?;
-        extending.phase = Phase::Asking;
         self.extend_again(operation, &mut extending, now);
         Some(Operation::Extend(extending))
     }
 }
 
 /// Holder and metadata, if the voter still has the lease.
-fn source_of(renewal: &Renewal, source: Body) -> Option<(Info, crate::ballot::Ballot)> {
+fn source_of(renewal: &Renewal, source: Body) -> Option<(Info, Ballot)> {
     let Body::Read { occupant: Some(occupant), .. } = source else { return None };
     let lock = occupant.lock.filter(|lock| lock.lease == renewal.lease)?;
     Some((lock.info, lock.info_ballot))

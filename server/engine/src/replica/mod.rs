@@ -189,7 +189,8 @@ impl Replica {
 
     /// A master answered the ask `id`.
     pub fn handle_reply(&mut self, master: MasterId, id: u64, reply: Reply, now: Now) {
-        self.ballots.learn(reply.seen);
+        let bound = now.wall_micros + self.params.clock_skew.as_micros() as u64;
+        self.ballots.learn(reply.seen, Ballot(bound));
         let known = &mut self.masters[master.index()];
         let Some(place) = known.outstanding.iter().position(|o| o.id == id) else { return };
         let Some(ask) = known.outstanding.remove(place) else { return };
@@ -357,7 +358,12 @@ impl Replica {
 
     /// A fresh ballot, or zero if this replica's clock is out of bounds: zero raises no floor.
     fn barrier(&mut self, now: Now) -> Ballot {
-        if self.clock_fits(now) { self.ballots.draw(now.wall_micros) } else { Ballot::ZERO }
+        if self.clock_fits(now) { self.draw(now) } else { Ballot::ZERO }
+    }
+
+    /// A fresh ballot. The wall clock has a say only while it is known to fit.
+    fn draw(&mut self, now: Now) -> Ballot {
+        self.ballots.draw(if self.clock_fits(now) { now.wall_micros } else { 0 })
     }
 
     fn jitter(&mut self, from: Duration, to: Duration) -> Duration {

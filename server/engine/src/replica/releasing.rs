@@ -80,7 +80,7 @@ impl Replica {
                     self.ask(master, purpose.clone(), request.clone(), (run, Window::ANY), now);
                 }
                 None => {
-                    let body = Body::Unknown("unreachable".into());
+                    let body = Body::NotAsked("unreachable".into());
                     self.echoes.push_back((master, purpose.clone(), body));
                 }
             }
@@ -110,6 +110,10 @@ impl Replica {
         now: Now,
     ) -> Option<Operation> {
         if round != op.round {
+            // It was asked before the fan-out was begun anew, and will find nothing the second time.
+            if body == Body::Released(Deletion::Deleted) {
+                op.deleted.insert(master);
+            }
             return Some(Operation::Release(op));
         }
         op.waiting.remove(master);
@@ -166,7 +170,7 @@ impl Replica {
     fn release_anew(&mut self, operation: u64, op: &mut Releasing, now: Now) {
         op.deleted = op.machine.deleted();
         op.machine = Release::new(&self.params);
-        op.ballot = self.ballots.draw(now.wall_micros);
+        op.ballot = self.draw(now);
         op.token = op.ballot;
         let all = self.everyone();
         self.ask_release(operation, op, all, now);

@@ -22,18 +22,25 @@ impl Replica {
         Status {
             masters: self.masters.iter().map(view).collect(),
             has_quorum: self.voting(now) >= self.params.quorum() && self.clock_fits(now),
-            clock_fits: self.clock_fits(now),
+            clock_fits: !self.clock_is_off(now),
             waiters: self.queues.values().map(|queue| queue.waiters()).sum(),
         }
     }
 
-    /// A replica whose clock differs from a quorum's by more than half the skew proposes nothing.
+    /// A replica proposes nothing unless its clock is known to be within half the skew of a quorum's.
     pub(super) fn clock_fits(&self, now: Now) -> bool {
-        let bound = self.params.clock_skew.as_micros() as i64 / 2;
-        let off = self.masters.iter().filter(|master| {
-            master.clock_offset_micros(now).is_some_and(|ahead| ahead.abs() > bound)
-        });
-        off.count() < self.params.quorum()
+        self.clocks(now, |offset, bound| offset <= bound) >= self.params.quorum()
+    }
+
+    /// Is its clock known to be further from a quorum's?
+    pub(super) fn clock_is_off(&self, now: Now) -> bool {
+        self.clocks(now, |offset, bound| offset > bound) >= self.params.quorum()
+    }
+
+    fn clocks(&self, now: Now, compare: impl Fn(u64, u64) -> bool) -> usize {
+        let bound = self.params.clock_skew.as_micros() as u64 / 2;
+        let offsets = self.masters.iter().filter_map(|master| master.clock_offset_micros(now));
+        offsets.filter(|offset| compare(offset.unsigned_abs(), bound)).count()
     }
 
     fn voting(&self, now: Now) -> usize {
@@ -54,7 +61,7 @@ impl Replica {
         master.plan_adoption(&self.params, now.boot);
         let mut requests = Vec::new();
         if let Some(incident) = adoption.filter(|_| due) {
-            let base = self.ballots.draw(now.wall_micros);
+            let base = self.draw(now);
             requests.push(Request::Adopt { incident, base });
         } else if due {
             let incident = Incident(self.rng.random_range(1..=u64::MAX));

@@ -27,4 +27,4 @@ mod scripts;
 
 pub use connector::{Deployment, RedisConnector};
 pub use endpoint::{Endpoint, Tls};
-pub use operator::{Operator, OperatorError, Vacancy};
+pub use operator::{Boot, Operator, OperatorError, Vacancy};

@@ -52,6 +52,17 @@ pub enum Vacancy {
     Occupied(String),
 }
 
+/// What came of a bootstrap.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// It votes.
+    Votes,
+    /// A replica has seen it already.
+    Observed,
+    /// Its clock and this machine's differ by more than the skew.
+    ClockOff,
+}
+
 impl From<Down> for OperatorError {
     fn from(down: Down) -> Self {
         match down {
@@ -98,8 +109,8 @@ impl Operator {
         Ok(self.scan(&pattern, true).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
     }
 
-    /// Lets it vote at once. False if there is a state already.
-    pub async fn bootstrap(&mut self, run: &str, base: Ballot) -> Result<bool, OperatorError> {
+    /// Lets it vote at once.
+    pub async fn bootstrap(&mut self, run: &str, base: Ballot) -> Result<Boot, OperatorError> {
         let done: i64 = redis::cmd("EVALSHA")
             .arg(&SCRIPTS.bootstrap.sha)
             .arg(1)
@@ -109,9 +120,14 @@ impl Operator {
             .arg(record::ballot_text(base))
             .arg(PROTOCOL_VERSION)
             .arg(&self.deployment.fingerprint_text)
+            .arg(self.deployment.clock_skew.as_micros().to_string())
             .query_async(&mut self.connection)
             .await?;
-        Ok(done == 1)
+        Ok(match done {
+            1 => Boot::Votes,
+            0 => Boot::Observed,
+            _ => Boot::ClockOff,
+        })
     }
 
     /// The configuration it belongs to, in words; `None` if it belongs to none yet.
