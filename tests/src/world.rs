@@ -39,6 +39,8 @@ pub struct World {
     pub answers: BTreeMap<CallId, (Duration, Answer)>,
     /// How far a replica's wall clock is ahead, in microseconds.
     pub wall_ahead: BTreeMap<usize, i64>,
+    /// For how long a replica's boot clock has stood still.
+    pub boot_behind: BTreeMap<usize, Duration>,
     /// How far a master's clock is ahead, in microseconds.
     pub master_ahead: BTreeMap<u8, i64>,
     /// How long messages from a replica take to a master, if not [`HOP`].
@@ -96,6 +98,7 @@ impl World {
             replicas: Vec::new(),
             answers: BTreeMap::new(),
             wall_ahead: BTreeMap::new(),
+            boot_behind: BTreeMap::new(),
             master_ahead: BTreeMap::new(),
             hops: BTreeMap::new(),
             frozen: BTreeSet::new(),
@@ -133,8 +136,10 @@ impl World {
     /// What the clocks of this replica show.
     pub fn clocks_of(&self, replica: usize) -> Now {
         let ahead = self.wall_ahead.get(&replica).copied().unwrap_or(0);
+        let behind = self.boot_behind.get(&replica).copied().unwrap_or(Duration::ZERO);
         let now = self.clocks();
-        Now { wall_micros: now.wall_micros.saturating_add_signed(ahead), ..now }
+        let wall_micros = now.wall_micros.saturating_add_signed(ahead);
+        Now { boot: now.boot.minus(behind), wall_micros }
     }
 
     /// A caller asks a replica.
@@ -263,12 +268,11 @@ impl World {
     /// The next event, timeout or the end of patience, whichever is first.
     fn step(&mut self, end: Duration) {
         let event = self.events.first_key_value().map(|((at, _), _)| *at);
-        let boot = self.clocks().boot;
-        let timer = |replica: &Replica| {
+        let timer = |(index, replica): (usize, &Replica)| {
             let at = replica.poll_timeout()?;
-            Some(self.now + at.since(boot) + Duration::from_nanos(1))
+            Some(self.now + at.since(self.clocks_of(index).boot) + Duration::from_nanos(1))
         };
-        let timeout = self.replicas.iter().filter_map(timer).min();
+        let timeout = self.replicas.iter().enumerate().filter_map(timer).min();
         let next = event.into_iter().chain(timeout).chain([end]).min().unwrap_or(end);
         self.now = self.now.max(next);
         while let Some(entry) = self.events.first_entry()

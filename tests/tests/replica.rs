@@ -549,3 +549,21 @@ fn a_replica_whose_clock_is_off_adopts_nobody() {
     world.run_for(world.params.quarantine() + 3 * SECOND);
     assert_eq!(world.asked.get("Adopt"), None);
 }
+
+#[test]
+fn a_replica_whose_machine_was_paused_blames_itself() {
+    let mut world = World::new(3, 2);
+    world.run_for(3 * SECOND);
+    // Its boot clock stood still, its wall clock was set right on resume.
+    world.boot_behind.insert(0, 3 * SECOND);
+    world.run_for(3 * SECOND);
+    assert_eq!(world.asked.get("Suspect"), None, "no master is to blame");
+    let other = world.acquire(1, "r", "a", ONCE);
+    world.token(other);
+
+    let resting = world.acquire(0, "x", "b", ONCE);
+    assert!(matches!(world.answer(resting), Answer::NoQuorum(_)));
+    world.run_for(world.params.max_ttl);
+    let call = world.acquire(0, "x", "b", ONCE);
+    world.token(call);
+}

@@ -62,6 +62,11 @@ impl MasterClock {
         Sample::Stepped
     }
 
+    /// Was it last seen where it was not expected?
+    pub fn in_doubt(&self) -> bool {
+        self.outside > 0
+    }
+
     /// Forgets the estimate: the next sample makes a new one. Right only while the master may not
     /// vote, or is another process.
     pub fn forget(&mut self) {

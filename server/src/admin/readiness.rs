@@ -108,7 +108,12 @@ impl Report {
         difference: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let mut report = Self { has_quorum: status.has_quorum, ..Self::default() };
-        if !status.clock_fits {
+        if let Some(left) = status.resting {
+            report.clock = Some(format!(
+                "it stood still, or a quorum's stepped: nothing is proposed for {} s",
+                left.as_secs()
+            ));
+        } else if !status.clock_fits {
             report.clock = Some(clock_text(status));
         }
         for (name, view) in names.into_iter().zip(&status.masters) {
@@ -189,6 +194,7 @@ mod tests {
         Status {
             has_quorum: votes > states.len() / 2,
             clock_fits: true,
+            resting: None,
             waiters: 0,
             masters: states.into_iter().map(view).collect(),
         }

@@ -127,6 +127,7 @@ mod tests {
             ],
             has_quorum: true,
             clock_fits: true,
+            resting: None,
             waiters: 7,
         };
         with_local_recorder(&recorder, || {

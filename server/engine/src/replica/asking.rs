@@ -79,12 +79,15 @@ impl Replica {
     /// Nobody was asked: this replica must not propose anything while its clock is not known to fit.
     pub(super) fn explain_unfit(&self, now: Now) -> Vec<MasterAnswer> {
         let off = self.clock_is_off(now);
-        let answer =
-            |master: MasterId| match self.masters[master.index()].askable(&self.params, now) {
-                _ if off => "not asked: this replica's clock is too far from a quorum's".to_owned(),
-                Err(why) => why.to_string(),
-                Ok(_) => "not asked: too few other clocks have been measured".to_owned(),
-            };
+        let resting = self.is_resting(now);
+        let answer = |master: MasterId| match self.masters[master.index()]
+            .askable(&self.params, now)
+        {
+            _ if resting => "not asked: this replica's clock stood still a moment ago".to_owned(),
+            _ if off => "not asked: this replica's clock is too far from a quorum's".to_owned(),
+            Err(why) => why.to_string(),
+            Ok(_) => "not asked: too few other clocks have been measured".to_owned(),
+        };
         let explain = |master| MasterAnswer { master, answer: answer(master) };
         self.everyone().iter().map(explain).collect()
     }

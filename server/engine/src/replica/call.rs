@@ -167,8 +167,10 @@ pub struct Status {
     pub masters: Vec<MasterView>,
     /// Does a quorum of them vote?
     pub has_quorum: bool,
-    /// Is this replica's clock within bounds of a quorum's?
+    /// Is this replica's clock not known to be wrong?
     pub clock_fits: bool,
+    /// This replica's own clock stood still: for so long it proposes nothing.
+    pub resting: Option<Duration>,
     /// Acquires that wait for their turn.
     pub waiters: usize,
 }

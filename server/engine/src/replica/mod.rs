@@ -69,6 +69,8 @@ pub struct Replica {
     echoes: VecDeque<(MasterId, Purpose, Body)>,
     last_number: u64,
     draining: bool,
+    /// This replica's own clock stood still: until then it proposes nothing.
+    resting_until: Instant,
 }
 
 /// Where a call is being served.
@@ -117,6 +119,7 @@ impl Replica {
             echoes: VecDeque::new(),
             last_number: 0,
             draining: false,
+            resting_until: now.boot,
             params,
         }
     }
@@ -197,7 +200,7 @@ impl Replica {
         match known.learn(ask.sent, &reply, now.boot) {
             Finding::Nothing => {}
             Finding::ProbeNow => known.probe_due = now.boot,
-            Finding::Step => self.suspect(master, now),
+            Finding::Step => self.stepped(master, now),
         }
         if !ask.expired {
             self.route(master, ask.purpose, reply.body, now);

@@ -4,7 +4,7 @@
 use super::Replica;
 use super::call::{MasterView, Status};
 use crate::ids::{Incident, MasterId};
-use crate::master::Purpose;
+use crate::master::{Master, Purpose};
 use crate::params::{PROBE, RestartPolicy};
 use crate::script::{Request, Window};
 use crate::time::Now;
@@ -13,7 +13,7 @@ use rand::Rng;
 impl Replica {
     /// The replica's view of its masters and itself.
     pub fn status(&self, now: Now) -> Status {
-        let view = |master: &crate::master::Master| MasterView {
+        let view = |master: &Master| MasterView {
             state: master.state(&self.params, now),
             session: master.session().cloned(),
             clock_offset_micros: master.clock_offset_micros(now),
@@ -22,14 +22,20 @@ impl Replica {
         Status {
             masters: self.masters.iter().map(view).collect(),
             has_quorum: self.voting(now) >= self.params.quorum() && self.clock_fits(now),
-            clock_fits: !self.clock_is_off(now),
+            clock_fits: !self.clock_is_off(now) && !self.is_resting(now),
+            resting: self.is_resting(now).then(|| self.resting_until.since(now.boot)),
             waiters: self.queues.values().map(|queue| queue.waiters()).sum(),
         }
     }
 
     /// A replica proposes nothing unless its clock is known to be within half the skew of a quorum's.
     pub(super) fn clock_fits(&self, now: Now) -> bool {
-        self.clocks(now, |offset, bound| offset <= bound) >= self.params.quorum()
+        let within = self.clocks(now, |offset, bound| offset <= bound);
+        within >= self.params.quorum() && !self.is_resting(now)
+    }
+
+    pub(super) fn is_resting(&self, now: Now) -> bool {
+        now.boot < self.resting_until
     }
 
     /// Is its clock known to be further from a quorum's?
@@ -75,6 +81,20 @@ impl Replica {
             };
             self.ask(id, purpose, request, (run.clone(), Window::ANY), now);
         }
+    }
+
+    /// A master's clock is not where it was. If a quorum's is not, it is more likely this replica's own
+    /// that stood still (a machine paused and resumed): it starts afresh, and counts votes only when
+    /// every lease of before is over (docs/adr/0006).
+    pub(super) fn stepped(&mut self, id: MasterId, now: Now) {
+        let alike = |master: &&Master| master.id == id || master.clock.in_doubt();
+        let alike = self.masters.iter().filter(alike).count();
+        if self.params.quorum() == 1 || alike < self.params.quorum() {
+            self.suspect(id, now);
+            return;
+        }
+        self.masters.iter_mut().for_each(|master| master.clock.forget());
+        self.resting_until = now.boot + self.params.max_ttl;
     }
 
     /// The clock of a voting master stepped: all replicas stop counting it for a quarantine. The
