@@ -483,3 +483,21 @@ async fn bootstrap_is_for_all_masters_or_none() {
     let again = Holdfastd::run("bootstrap", &cluster.replica_options()).await.unwrap();
     assert!(!again.status.success(), "{again:#?}");
 }
+
+/// Two deployments on the same masters know nothing of each other.
+#[tokio::test]
+async fn two_namespaces_share_their_masters() {
+    let cluster = Cluster::start(3, 1, options()).await.unwrap();
+    let mut options = cluster.replica_options();
+    options.config = "namespace = \"other\"\nkey_format = \"other-lock:{resource}\"\n".to_owned();
+    let bootstrap = Holdfastd::run("bootstrap", &options).await.unwrap();
+    assert!(bootstrap.status.success(), "{bootstrap:#?}");
+    let other = Holdfastd::start(options).await.unwrap();
+    other.wait_voting(3).await.unwrap();
+
+    let ours = cluster.acquire(0, "r", "a", TTL, ONCE).await.unwrap().lease();
+    let theirs = other.acquire("r", "b", TTL, ONCE).await.unwrap().lease();
+    cluster.extend(0, &ours, TTL).await.unwrap();
+    assert_eq!(other.release(&theirs).await.unwrap(), ReleaseOutcome::Released);
+    assert_eq!(cluster.release(0, &ours).await.unwrap(), ReleaseOutcome::Released);
+}
