@@ -31,8 +31,9 @@ pub async fn bootstrap(config: &Config, dry_run: bool) -> Result<()> {
         let found = operator.own_keys().await.with_context(|| format!("master {name}"))?;
         if let Vacancy::Occupied(key) = found {
             bail!(
-                "master {name} is not new: it has the key {key}. A master that a replica has seen \
-                 votes when its quarantine is over; nothing need be done"
+                "master {name} is not new: it has the key {key}, from an earlier bootstrap or from a \
+                 replica that has seen it. It votes, or will when its quarantine is over: nothing \
+                 need be done"
             );
         }
     }

@@ -3,7 +3,7 @@
 //! The way of an Acquire, from the wire to the masters and back:
 //!
 //! ```text
-//! grpc/layers       deadline, drain, errors that speak the contract
+//! grpc/layers       metrics, the last moment for an answer, errors that speak the contract
 //! grpc/lock_service one method an RPC
 //! grpc/convert      checks every field, names every bad one; proto types stop here
 //! driver            hands calls to the engine's Replica, its asks to the masters: one write each

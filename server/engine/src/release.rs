@@ -19,7 +19,7 @@ pub enum Outcome {
     Released,
     /// It was not there.
     NotHeld,
-    /// It was not there; another lease was.
+    /// It was not there; another lease was, or a later grant of the same.
     HeldByAnother,
     /// Fewer than a quorum answered: gone at the latest when its ttl is over.
     Unconfirmed,
@@ -51,8 +51,9 @@ impl Release {
         *place = match (body, *place) {
             (Body::Released(Deletion::Deleted), _) => Answer::Deleted,
             (Body::Released(Deletion::Nothing), Answer::Silent) => Answer::PerhapsDeleted,
-            (Body::Released(Deletion::Nothing | Deletion::Newer), _) => Answer::Nothing,
-            (Body::Released(Deletion::Other), _) => Answer::Other,
+            (Body::Released(Deletion::Nothing), _) => Answer::Nothing,
+            // Granted anew since the token: another grant, if not another lease.
+            (Body::Released(Deletion::Other | Deletion::Newer), _) => Answer::Other,
             (Body::NotAsked(_) | Body::Dropped, Answer::Pending) => Answer::Unreached,
             (Body::NotAsked(_) | Body::Dropped, before) => before,
             (_, Answer::Pending | Answer::Unreached) => Answer::Silent,
@@ -134,7 +135,7 @@ mod tests {
         is([Some(DELETED), Some(NOTHING), None], Some(Outcome::Released));
         is([Some(DELETED), Some(NOTHING), Some(NOTHING)], Some(Outcome::NotHeld));
         is([Some(NOTHING), Some(NOTHING), None], Some(Outcome::NotHeld));
-        is([Some(NEWER), Some(NEWER), None], Some(Outcome::NotHeld));
+        is([Some(NEWER), Some(NEWER), None], Some(Outcome::HeldByAnother));
         is([Some(NOTHING), Some(OTHER), None], Some(Outcome::HeldByAnother));
         is([Some(DELETED), None, None], None);
         is([None, None, None], None);

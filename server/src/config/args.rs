@@ -59,7 +59,7 @@ pub struct Flags {
     /// Where gRPC listens [default: 127.0.0.1:7420]
     #[arg(long, value_name = "ADDR", global = true)]
     pub listen: Option<String>,
-    /// Where health, metrics and dashboard listen [default: 127.0.0.1:7421]
+    /// Where health and metrics listen over HTTP [default: 127.0.0.1:7421]
     #[arg(long, value_name = "ADDR", global = true)]
     pub admin_listen: Option<String>,
     /// The longest a lease may run without an extend [default: 60s]

@@ -4,7 +4,7 @@
 use super::environment::MasterVariables;
 use super::problem::Problems;
 use super::raw::RawMaster;
-use super::secret::Secret;
+use super::secret::{MASK, Secret};
 use std::path::Path;
 
 /// Who we are to a Redis server.
@@ -39,6 +39,11 @@ impl Credentials {
         if raw.username.is_some() && url_username.is_some() {
             problems
                 .add(format!("{key}.username"), "is given here and by the url; keep one of them");
+        }
+        if raw.password.as_ref().is_some_and(|password| password.expose() == MASK) {
+            let message =
+                "is the mask that `holdfastd config` prints; put the password in its place";
+            problems.add(format!("{key}.password"), message);
         }
         if raw.password.as_ref().is_some_and(|password| password.expose().is_empty()) {
             problems.add(format!("{key}.password"), "is empty; leave it out if there is none");

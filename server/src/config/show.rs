@@ -1,6 +1,7 @@
 //! The effective configuration as TOML: what `holdfastd config` prints. Secrets are masked.
 //!
-//! What is printed is the shape that is read, so that it can be a configuration file again.
+//! What is printed is the shape that is read, so that it can be a configuration file again, once
+//! the secrets are put back.
 
 use super::grpc::Grpc;
 use super::lease::Lease;
@@ -119,7 +120,7 @@ mod tests {
         assert!(
             shown.contains("url = \"redis://r1:6379/0\"\nusername = \"u\"\npassword = \"***\"")
         );
-        assert_eq!(effective(&file(&shown).unwrap()), shown);
+        assert!(file(&shown).unwrap_err().to_string().contains("is the mask"), "not a password");
     }
 
     #[test]

@@ -157,7 +157,9 @@ fn invalid(violations: &Violations) -> Status {
 
 fn lease_lost(lost: Lost) -> Status {
     let (why, message) = match lost {
-        Lost::Told(Loss::Gone) => ("EXPIRED", "the lease expired or was released"),
+        Lost::Told(Loss::Gone) => {
+            ("EXPIRED", "the lease of this token expired, was released, or never was")
+        }
         Lost::Told(Loss::Taken) => ("TAKEN", "another lease holds the resource"),
         Lost::Told(Loss::Revoked) => ("REVOKED", "an administrator took the lease back"),
         Lost::MaxHold => ("MAX_HOLD", "the lease has been held for max_hold"),

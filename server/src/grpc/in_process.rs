@@ -1,4 +1,4 @@
-//! The server as its clients meet it: over a socket, with memory masters behind it.
+//! Tests: the server as its clients meet it, over a socket, with memory masters behind it.
 
 use super::{Context, MasterNames, Rules, Settings, serve};
 use crate::admin::{Readiness, Report};

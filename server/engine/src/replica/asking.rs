@@ -86,7 +86,9 @@ impl Replica {
             _ if resting => "not asked: this replica's clock stood still a moment ago".to_owned(),
             _ if off => "not asked: this replica's clock is too far from a quorum's".to_owned(),
             Err(why) => why.to_string(),
-            Ok(_) => "not asked: too few other clocks have been measured".to_owned(),
+            Ok(_) => {
+                "not asked: too few other masters can be reached, or were looked at yet".to_owned()
+            }
         };
         let explain = |master| MasterAnswer { master, answer: answer(master) };
         self.everyone().iter().map(explain).collect()
