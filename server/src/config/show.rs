@@ -120,7 +120,7 @@ mod tests {
         assert!(
             shown.contains("url = \"redis://r1:6379/0\"\nusername = \"u\"\npassword = \"***\"")
         );
-        assert!(file(&shown).unwrap_err().to_string().contains("is the mask"), "not a password");
+        assert!(file(&shown).unwrap_err().contains("is the mask"), "not a password");
     }
 
     #[test]
