@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use holdfast_proto::v1::{GetClusterStatusResponse, MasterState, ReleaseOutcome};
 use holdfast_tests::calls::{Acquired, Lease, reason};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
+use holdfast_tests::contest::{contend, keep_up, wait_everywhere};
 use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
 use holdfast_tests::redis_server::RedisServer;
 use holdfast_tests::wall_clock::WallClock;
@@ -90,7 +91,7 @@ impl Contest {
         };
         let contender = {
             let (replicas, stop) = (Arc::clone(replicas), Arc::clone(&stop));
-            tokio::spawn(async move { contend(&replicas, ttl, &stop).await })
+            tokio::spawn(async move { contend(&replicas, "r", ttl, &stop).await })
         };
         Contest { lease, stop, holder, contender }
     }
@@ -111,61 +112,6 @@ impl Contest {
         assert!(extends > 5 && refused > 5, "{extends} {refused}");
         let outcome = replicas[0].release(&self.lease).await.expect("an answer");
         assert_eq!(outcome, ReleaseOutcome::Released);
-    }
-}
-
-async fn keep_up(replicas: &[Holdfastd], lease: Lease, ttl: Duration, stop: &AtomicBool) -> u32 {
-    let mut valid_until = Instant::now() + lease.valid_for;
-    let mut extends = 0;
-    for turn in 0.. {
-        if stop.load(Ordering::SeqCst) {
-            break;
-        }
-        let sent = Instant::now();
-        match replicas[turn % replicas.len()].extend(&lease, ttl).await {
-            Ok(renewed) => {
-                valid_until = sent + renewed.valid_for;
-                extends += 1;
-            }
-            Err(error) => assert_eq!(reason(&error).as_deref(), Some("NO_QUORUM"), "{error:?}"),
-        }
-        assert!(Instant::now() < valid_until, "the lease ran out after {extends} extends");
-        sleep(ttl / 8).await;
-    }
-    extends
-}
-
-async fn contend(replicas: &[Holdfastd], ttl: Duration, stop: &AtomicBool) -> u32 {
-    let mut refused = 0;
-    for turn in 0.. {
-        if stop.load(Ordering::SeqCst) {
-            break;
-        }
-        let wait = if turn % 3 == 0 { ttl / 2 } else { ONCE };
-        let replica = &replicas[turn % replicas.len()];
-        match replica.acquire("r", &format!("contender {turn}"), ttl, wait).await {
-            Ok(Acquired::Held(_)) => refused += 1,
-            Ok(Acquired::Lease(lease)) => panic!("two holders: {lease:?}"),
-            Err(error) => assert_eq!(reason(&error).as_deref(), Some("NO_QUORUM"), "{error:?}"),
-        }
-        sleep(LOOK).await;
-    }
-    refused
-}
-
-/// Waits until every master votes and shows the lease: the next one may go.
-async fn wait_everywhere(replica: &Holdfastd, lease: &Lease) {
-    let deadline = Instant::now() + BOUND;
-    loop {
-        let described = replica.describe(&lease.resource).await.expect("DescribeLock");
-        let has_it = |master: &holdfast_proto::v1::MasterLock| {
-            master.votes && master.holder == format!("holder of {}", lease.lease_id)
-        };
-        if described.masters.iter().all(has_it) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{described:#?}");
-        sleep(LOOK).await;
     }
 }
 

@@ -1,5 +1,5 @@
 //! What every master must answer: one case a rule, each backend the same cases. The Lua scripts
-//! and the memory master are written twice from docs/protocol.md, "Scripts"; this is where they
+//! and the memory master are written twice from docs/protocol.md; this is where they
 //! are held to it. What no case thought of is for the differential test.
 
 use holdfast_engine::{

@@ -501,3 +501,30 @@ async fn two_namespaces_share_their_masters() {
     assert_eq!(other.release(&theirs).await.unwrap(), ReleaseOutcome::Released);
     assert_eq!(cluster.release(0, &ours).await.unwrap(), ReleaseOutcome::Released);
 }
+
+/// The gRPC port with TLS: a client of the authority is served, one without a certificate is not.
+#[tokio::test]
+async fn grpc_over_tls_demands_a_certificate_of_the_authority() {
+    let certificates = Certificates::generate("client").unwrap();
+    let server = certificates.server();
+    let path = |path: std::path::PathBuf| path.display().to_string();
+    let config = format!(
+        "[grpc]\ntls = {{ cert = {:?}, key = {:?}, client_ca = {:?} }}\n",
+        path(server.cert),
+        path(server.key),
+        path(certificates.ca())
+    );
+    for (client_tls, served) in [
+        (certificates.grpc_client().unwrap(), true),
+        (certificates.grpc_client_anonymous().unwrap(), false),
+    ] {
+        let replica = Holdfastd::start(HoldfastdOptions {
+            config: config.clone(),
+            args: vec!["--dev".to_owned()],
+            client_tls: Some(client_tls),
+            ..HoldfastdOptions::default()
+        });
+        let acquired = replica.await.unwrap().acquire("r", "a", TTL, ONCE).await;
+        assert_eq!(acquired.is_ok(), served, "{acquired:?}");
+    }
+}

@@ -113,11 +113,6 @@ impl Nonce {
     pub const fn to_bits(self) -> u64 {
         self.0
     }
-
-    /// As it was read from a master.
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
 }
 
 /// One loss of memory (or proven clock step) of a master: random, written by the first observer.

@@ -6,7 +6,7 @@
 //! conformance and differential tests. All are pure: the caller brings the time. `link` is the
 //! way to a master that several replicas of one process share.
 //!
-//! Source: docs/protocol.md, "Scripts".
+//! Source: docs/protocol.md.
 
 mod acquire;
 mod extend;

@@ -79,13 +79,6 @@ impl MemoryMaster {
         }
     }
 
-    /// The process ends and another one starts from an older dump.
-    pub fn restore(&mut self, dump: &Self, process: RunId) {
-        self.restart(process, false);
-        self.state = dump.state.clone();
-        self.keys = dump.keys.clone();
-    }
-
     /// Everything is deleted while the process lives on.
     pub fn flush(&mut self) {
         self.state = None;
