@@ -61,6 +61,7 @@ impl App {
             params,
             rules: rules(&config),
             masters: master_names(&config),
+            streams: grpc::Streams::new(config.limits.max_streams),
         };
         let settings = grpc_settings(&config)?;
         let grpc =

@@ -16,6 +16,7 @@ pub mod contest;
 pub mod holdfastd;
 pub mod redis_bench;
 pub mod redis_server;
+pub mod streams;
 
 pub mod certs;
 pub mod proxy;

@@ -10,6 +10,7 @@ use holdfast_engine::{
     Renewal, Reply, Request, Resource, RunId, Standing, Window,
 };
 use holdfast_server::masters::memory::MemoryMaster;
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -109,6 +110,29 @@ impl dyn Bench + '_ {
     pub fn lock(&mut self, resource: &Resource) -> Lock {
         let lock = self.occupant(resource).and_then(|occupant| occupant.lock);
         lock.expect("a lock of ours is there")
+    }
+
+    /// Which resources that begin with `prefix` have a lock.
+    pub fn scan(&mut self, prefix: &str) -> BTreeSet<Resource> {
+        let mut found = BTreeSet::new();
+        let mut cursor = 0;
+        loop {
+            let page = self.scan_page(prefix, cursor);
+            cursor = page.0;
+            found.extend(page.1);
+            if cursor == 0 {
+                return found;
+            }
+        }
+    }
+
+    /// Some of them, and the cursor that goes on.
+    pub fn scan_page(&mut self, prefix: &str, cursor: u64) -> (u64, Vec<Resource>) {
+        let reply = self.ask(Request::Scan { prefix: prefix.into(), cursor });
+        match reply.body {
+            Body::Scanned { cursor, resources } => (cursor, resources),
+            other => panic!("a scan is always answered: {other:?}"),
+        }
     }
 
     /// May it vote, as a read shows it?

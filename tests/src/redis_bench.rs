@@ -67,18 +67,7 @@ impl RedisBench {
     }
 
     fn open(&self, cfg: &str) -> Result<(Connection, UnboundedReceiver<Event>)> {
-        let deployment = Deployment {
-            key_prefix: "redlock:".to_owned(),
-            key_suffix: String::new(),
-            namespace: "holdfast".to_owned(),
-            fingerprint: cfg.to_owned(),
-            fingerprint_text: cfg.to_owned(),
-            clock_skew: SKEW,
-        };
-        let host = self.server.address().ip().to_string();
-        let address = (host.as_str(), self.server.port());
-        let endpoint = Endpoint::new(address, (None, None), 0, None, PATIENCE)?;
-        let mut connector = RedisConnector::new(endpoint, Arc::new(deployment));
+        let mut connector = connector(&self.server, deployment(cfg))?;
         let (events, happening) = mpsc::unbounded_channel();
         let connected = self.runtime.block_on(connector.connect(events));
         let connection = connected.map_err(|down| anyhow::anyhow!("{down:?}"))?;
@@ -90,6 +79,25 @@ impl RedisBench {
             .block_on(self.server.command::<redis::Value>(command))
             .expect("the server answers");
     }
+}
+
+/// The default keys, for a configuration with this fingerprint.
+pub fn deployment(cfg: &str) -> Deployment {
+    Deployment {
+        key_prefix: "redlock:".to_owned(),
+        key_suffix: String::new(),
+        namespace: "holdfast".to_owned(),
+        fingerprint: cfg.to_owned(),
+        fingerprint_text: cfg.to_owned(),
+        clock_skew: SKEW,
+    }
+}
+
+/// The way to this server.
+pub fn connector(server: &RedisServer, deployment: Deployment) -> Result<RedisConnector> {
+    let host = server.address().ip().to_string();
+    let endpoint = Endpoint::new((&host, server.port()), (None, None), 0, None, PATIENCE)?;
+    Ok(RedisConnector::new(endpoint, Arc::new(deployment)))
 }
 
 impl Bench for RedisBench {

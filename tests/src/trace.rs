@@ -14,8 +14,9 @@ pub use session::{Mail, Outcome, Session};
 
 use holdfast_engine::{
     Acquire, AcquireVerdict, Ask, Ballot, Body, Claim, Extend, ExtendVerdict, Incident, Info,
-    Instant, LeaseHash, Lock, MAX_WAITERS, MasterId, MasterSet, Mutant, Mutants, Nonce, Now,
-    Params, Renewal, Request, Resource, RestartPolicy, Standing, Stopwatch, Window,
+    Instant, LeaseHash, Lock, MAX_WAITERS, MIN_TTL, MasterId, MasterSet, Mutant, Mutants, Nonce,
+    Now, Params, Renewal, Request, Resource, RestartPolicy, Standing, Stopwatch, WATCH_POLL,
+    Window,
 };
 use oracle::{Oracle, Success};
 use session::Machine;
@@ -91,6 +92,9 @@ impl Trace {
             command_timeouts: vec![Duration::from_secs(1); ALL.len()],
             connect_timeouts: vec![Duration::from_secs(1); ALL.len()],
             max_waiters: MAX_WAITERS,
+            min_ttl: MIN_TTL,
+            max_hold: None,
+            watch_poll: WATCH_POLL,
             mutants: rules.mutants,
         };
         let masters = ALL.iter().map(|id| Site::new(*id, &params)).collect();

@@ -1,9 +1,14 @@
 //! Replicas and memory masters in virtual time: every message takes [`HOP`] each way, masters can be
 //! frozen, stopped and emptied, and nothing happens that the test did not cause.
 
+mod streams;
+
+pub use streams::{hold, with_ttl};
+
 use holdfast_engine::{
-    Answer, Call, CallId, Claim, Down, Info, Instant, LeaseHash, MasterId, Mutants, Now, Output,
-    Params, Renewal, Replica, Reply, Resource, RestartPolicy, RunId, Session,
+    Answer, Ask, Body, Call, CallId, Claim, Down, HoldEvent, Info, Instant, LeaseHash, MIN_TTL,
+    MasterId, Mutants, Notice, Now, Output, Params, Renewal, Replica, Reply, Request, Resource,
+    RestartPolicy, RunId, Session, View, WATCH_POLL, Window,
 };
 use holdfast_server::masters::memory::MemoryMaster;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,12 +19,15 @@ use std::time::Duration;
 pub const HOP: Duration = Duration::from_micros(200);
 const EPOCH: u64 = 1_800_000_000_000_000;
 
+/// What was told, in order, and when.
+pub type Log<T> = Vec<(Duration, T)>;
+
 /// What is on its way.
 #[derive(Debug)]
 enum Event {
-    Arrive { replica: usize, ask: holdfast_engine::Ask, generation: u64 },
+    Arrive { replica: usize, ask: Ask, generation: u64 },
     Return { replica: usize, master: MasterId, id: u64, reply: Reply, generation: u64 },
-    Notice { replica: usize, resource: Resource, origin: u64 },
+    Notice { replica: usize, resource: Resource, notice: Notice },
     Subscribed { replica: usize, resource: Resource },
     Connect { replica: usize, master: MasterId },
 }
@@ -37,6 +45,14 @@ pub struct World {
     pub replicas: Vec<Replica>,
     /// What callers were told, and when.
     pub answers: BTreeMap<CallId, (Duration, Answer)>,
+    /// What Holds were told, and when.
+    pub told: BTreeMap<CallId, Log<HoldEvent>>,
+    /// What watchers of a replica were shown, and when.
+    pub shown: BTreeMap<(usize, Resource), Log<Arc<View>>>,
+    /// Notices that reached a replica, in order.
+    pub notices: Vec<Notice>,
+    /// Replicas whose notices are lost.
+    pub deaf: BTreeSet<usize>,
     /// How far a replica's wall clock is ahead, in microseconds.
     pub wall_ahead: BTreeMap<usize, i64>,
     /// For how long a replica's boot clock has stood still.
@@ -48,6 +64,8 @@ pub struct World {
     /// Masters that answer nothing; what arrives waits.
     frozen: BTreeSet<MasterId>,
     stopped: BTreeSet<MasterId>,
+    /// Replicas that do nothing until then; what reaches them waits.
+    stalled: BTreeMap<usize, Duration>,
     held_back: Vec<Event>,
     events: BTreeMap<(Duration, u64), Event>,
     subscriptions: BTreeSet<(usize, Resource)>,
@@ -68,6 +86,9 @@ pub fn params(masters: usize) -> Params {
         command_timeouts: vec![Duration::from_millis(100); masters],
         connect_timeouts: vec![Duration::from_secs(1); masters],
         max_waiters: 10_000,
+        min_ttl: MIN_TTL,
+        max_hold: None,
+        watch_poll: WATCH_POLL,
         mutants: Mutants::default(),
     }
 }
@@ -97,12 +118,17 @@ impl World {
             masters,
             replicas: Vec::new(),
             answers: BTreeMap::new(),
+            told: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            notices: Vec::new(),
+            deaf: BTreeSet::new(),
             wall_ahead: BTreeMap::new(),
             boot_behind: BTreeMap::new(),
             master_ahead: BTreeMap::new(),
             hops: BTreeMap::new(),
             frozen: BTreeSet::new(),
             stopped: BTreeSet::new(),
+            stalled: BTreeMap::new(),
             held_back: Vec::new(),
             events: BTreeMap::new(),
             subscriptions: BTreeSet::new(),
@@ -206,6 +232,25 @@ impl World {
         }
     }
 
+    /// A replica's process stands still for so long; its clocks do not.
+    pub fn stall(&mut self, replica: usize, span: Duration) {
+        self.stalled.insert(replica, self.now + span);
+        self.run_for(span);
+        self.stalled.remove(&replica);
+    }
+
+    /// How many masters have a lock of this resource.
+    pub fn occupied(&mut self, resource: &str) -> usize {
+        let micros = self.clocks().wall_micros;
+        let request = Request::Read { resource: Resource::new(resource) };
+        let shows = |master: &mut MemoryMaster| {
+            let (run, request) = (master.process().clone(), request.clone());
+            let ask = Ask { master: MasterId(0), id: 0, run, window: Window::ANY, request };
+            matches!(master.execute(&ask, micros).body, Body::Read { occupant: Some(_), .. })
+        };
+        self.masters.iter_mut().map(shows).filter(|shows| *shows).count()
+    }
+
     /// A master's process ends.
     pub fn stop(&mut self, master: u8) {
         let master = MasterId(master);
@@ -269,6 +314,9 @@ impl World {
     fn step(&mut self, end: Duration) {
         let event = self.events.first_key_value().map(|((at, _), _)| *at);
         let timer = |(index, replica): (usize, &Replica)| {
+            if self.stalled.contains_key(&index) {
+                return None;
+            }
             let at = replica.poll_timeout()?;
             Some(self.now + at.since(self.clocks_of(index).boot) + Duration::from_nanos(1))
         };
@@ -281,7 +329,9 @@ impl World {
             let event = entry.remove();
             self.happen(event);
         }
-        for replica in 0..self.replicas.len() {
+        for replica in
+            (0..self.replicas.len()).filter(|replica| !self.stalled.contains_key(replica))
+        {
             let now = self.clocks_of(replica);
             self.replicas[replica].handle_timeout(now);
         }
@@ -290,6 +340,17 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         let now = self.clocks();
+        let to = match event {
+            Event::Arrive { .. } => None,
+            Event::Return { replica, .. }
+            | Event::Notice { replica, .. }
+            | Event::Subscribed { replica, .. }
+            | Event::Connect { replica, .. } => Some(replica),
+        };
+        if let Some(until) = to.and_then(|replica| self.stalled.get(&replica).copied()) {
+            self.schedule(until.saturating_sub(self.now), event);
+            return;
+        }
         match event {
             Event::Arrive { ref ask, .. } if self.frozen.contains(&ask.master) => {
                 self.held_back.push(event);
@@ -302,14 +363,14 @@ impl World {
                     let time = now.wall_micros.saturating_add_signed(ahead);
                     self.masters[master.index()].execute(&ask, time)
                 };
-                if let holdfast_engine::Request::Publish { resource, origin } = ask.request {
+                if let Request::Publish { resource, notice } = ask.request {
                     let listeners: Vec<_> =
                         self.subscriptions.iter().filter(|(_, r)| *r == resource).collect();
                     for replica in
                         listeners.into_iter().map(|(replica, _)| *replica).collect::<Vec<_>>()
                     {
                         let resource = resource.clone();
-                        self.schedule(HOP, Event::Notice { replica, resource, origin });
+                        self.schedule(HOP, Event::Notice { replica, resource, notice });
                     }
                 }
                 let id = ask.id;
@@ -321,9 +382,11 @@ impl World {
                     self.replicas[replica].handle_reply(master, id, reply, now);
                 }
             }
-            Event::Notice { replica, resource, origin } => {
+            Event::Notice { replica, .. } if self.deaf.contains(&replica) => {}
+            Event::Notice { replica, resource, notice } => {
+                self.notices.push(notice);
                 let now = self.clocks_of(replica);
-                self.replicas[replica].handle_notice(&resource, origin, now);
+                self.replicas[replica].handle_notice(&resource, notice, now);
             }
             Event::Subscribed { replica, resource } => {
                 let now = self.clocks_of(replica);
@@ -360,6 +423,19 @@ impl World {
                             self.answers.insert(id, (self.now, answer)).is_none(),
                             "answered twice"
                         );
+                    }
+                    Output::Event(id, event) => {
+                        let told = self.told.entry(id).or_default();
+                        let over = told.last().is_some_and(|(_, event)| event.is_last());
+                        assert!(!over, "{id:?} was told {event:?} after its end");
+                        told.push((self.now, event));
+                    }
+                    Output::View(resource, view) => {
+                        let shown = self.shown.entry((replica, resource)).or_default();
+                        let same = shown.last().is_some_and(|(_, last)| last.shows_the_same(&view));
+                        if !same {
+                            shown.push((self.now, view));
+                        }
                     }
                     Output::Reset(master) => {
                         *self.generations.entry((replica, master)).or_default() += 1;

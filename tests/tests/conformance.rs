@@ -3,15 +3,26 @@
 //! are held to it. What no case thought of is for the differential test.
 
 use holdfast_engine::{
-    Ballot, Body, Deletion, Incident, LeaseHash, Lock, Nonce, Occupant, Reply, Request, Standing,
-    Window,
+    Ballot, Body, Change, Deletion, Incident, LeaseHash, Lock, Nonce, Notice, Occupant, Reply,
+    Request, Resource, Standing, Window,
 };
+use holdfast_server::masters::memory::dev_masters;
+use holdfast_server::masters::redis::Deployment;
+use holdfast_server::masters::{Connection, Connector, Event};
 use holdfast_tests::masters::{
     Acquiring, Bench, Extending, Memory, MemoryBench, OTHERS, OURS, SKEW, acquire, ask, extend,
     info, neighbour, nonce, reattached, resource, stranger,
 };
-use holdfast_tests::redis_bench::RedisBench;
+use holdfast_tests::redis_bench::{RedisBench, connector, deployment};
+use holdfast_tests::redis_server::{RedisOptions, RedisServer};
+use holdfast_tests::world;
+use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Every case on every backend: another backend is another module here.
 macro_rules! on_every_backend {
@@ -77,6 +88,19 @@ on_every_backend! {
     release_tells_what_it_found
     release_is_a_barrier
     release_works_in_quarantine_and_not_for_another_process
+    revoke_ends_a_lease_where_it_is
+    revoke_leaves_the_expiry_alone
+    revoke_tells_what_it_found
+    revoke_is_no_barrier
+    revoke_works_in_quarantine_and_not_for_another_process
+    a_revoked_lease_is_extended_by_nobody
+    a_revoked_lease_is_repaired_by_nobody
+    a_revoked_lease_is_acquired_again_once_it_expired
+    a_revoked_lease_can_be_given_back
+    a_scan_finds_what_has_a_lock
+    a_scan_finds_what_begins_with_its_prefix
+    a_scan_goes_on_where_it_stopped
+    a_scan_misses_nothing_that_is_there_throughout
     a_notice_counts_its_listeners
 }
 
@@ -108,6 +132,26 @@ fn cleanup(lease: &str, nonce: Nonce, ballot: Ballot) -> Request {
 
 fn release(lease: &str, token: Ballot, ballot: Ballot) -> Request {
     Request::Release { resource: resource(), lease: LeaseHash::of(lease), token, ballot }
+}
+
+fn revoke(lease: &str, token: Ballot) -> Request {
+    Request::Revoke { resource: resource(), lease: LeaseHash::of(lease), token }
+}
+
+fn scan(prefix: &str) -> Request {
+    Request::Scan { prefix: prefix.into(), cursor: 0 }
+}
+
+fn publish(notice: Notice) -> Request {
+    Request::Publish { resource: resource(), notice }
+}
+
+fn notice(change: Change) -> Notice {
+    Notice { origin: 42, change, token: Ballot(1_700_000_000_000_007) }
+}
+
+fn resources<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<Resource> {
+    names.into_iter().map(Resource::new).collect()
 }
 
 fn released(deletion: Deletion) -> Body {
@@ -273,7 +317,9 @@ fn another_configuration_is_neither_served_nor_overwritten(master: Master<'_>) {
     ] {
         assert_eq!(master.ask_as(OTHERS, request).body, Body::Observed(misfit.clone()));
     }
-    for request in [cleanup("A", nonce(1), ballot), release("A", ballot, ballot)] {
+    let giving_back =
+        [cleanup("A", nonce(1), ballot), release("A", ballot, ballot), revoke("A", ballot)];
+    for request in giving_back {
         assert_answer(&master.ask_as(OTHERS, request), &Body::Dropped, Ballot::ZERO);
     }
     let read = master.ask_as(OTHERS, Request::Read { resource: resource() });
@@ -393,9 +439,13 @@ fn only_some_replies_carry_the_time(master: Master<'_>) {
     for request in [acquire, extend, repair, read, observe, adopt, suspect] {
         assert_eq!(master.ask(request.clone()).time_micros, time, "{request:?}");
     }
-    let publish = Request::Publish { resource: resource(), origin: 1 };
-    let untimed = [cleanup("B", nonce(1), ballot), release("B", ballot, ballot), publish];
-    for request in untimed {
+    for request in [
+        cleanup("B", nonce(1), ballot),
+        release("B", ballot, ballot),
+        revoke("B", ballot),
+        scan(""),
+        publish(notice(Change::Released)),
+    ] {
         assert_eq!(master.ask(request.clone()).time_micros, None, "{request:?}");
     }
 }
@@ -891,12 +941,286 @@ fn release_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
     assert_eq!(master.ask(release("A", token, token)).body, Body::Dropped);
 }
 
+// Revoke.
+
+fn revoke_ends_a_lease_where_it_is(master: Master<'_>) {
+    master.adopt();
+    let (first, token, ballot) = (master.ballot(0), master.ballot(1), master.ballot(2));
+    master.ask(acquire("A", first).into());
+    let with = Extending { nonce: nonce(1), metadata: Some("new"), ..extend("A", token, ballot) };
+    master.ask(with.into());
+    let before = master.lock(&resource());
+    assert_answer(&master.ask(revoke("A", token)), &Body::Revoked, ballot);
+    let revoked = Lock { first: Ballot::REVOKED, ..before };
+    assert_eq!(master.lock(&resource()), revoked, "nothing else changes");
+    for token in [token, ballot] {
+        assert_answer(&master.ask(revoke("A", token)), &Body::Revoked, ballot);
+        assert_eq!(master.lock(&resource()), revoked, "once is enough");
+    }
+}
+
+fn revoke_leaves_the_expiry_alone(master: Master<'_>) {
+    master.adopt();
+    let ballot = master.ballot(0);
+    master.ask(acquire("A", ballot).into());
+    master.advance(millis(500));
+    assert_eq!(master.ask(revoke("A", ballot)).body, Body::Revoked);
+    let occupant = master.occupant(&resource()).expect("it lives");
+    assert_eq!(occupant.remaining, Some(millis(1_500)));
+    master.advance(millis(1_500));
+    assert_eq!(master.ask(revoke("A", ballot)).body, Body::Revoked, "in its last millisecond");
+    let occupant = master.occupant(&resource()).expect("it expires in this millisecond");
+    assert_eq!(occupant.remaining, Some(Duration::ZERO));
+    master.advance(millis(1));
+    assert_eq!(master.occupant(&resource()), None);
+    assert_eq!(master.ask(revoke("A", ballot)).body, released(Deletion::Nothing));
+}
+
+fn revoke_tells_what_it_found(master: Master<'_>) {
+    master.adopt();
+    let (base, token, ballot) = (master.ballot(-3_600), master.ballot(0), master.ballot(1));
+    let request = || revoke("A", token);
+    assert_answer(&master.ask(request()), &released(Deletion::Nothing), base);
+    assert_eq!(master.occupant(&resource()), None);
+
+    master.plant_foreign(&resource(), None);
+    assert_answer(&master.ask(request()), &released(Deletion::Other), base);
+    assert_eq!(master.occupant(&resource()), Some(Occupant { lock: None, remaining: None }));
+    master.plant_foreign(&resource(), Some(millis(100)));
+    assert_answer(&master.ask(request()), &released(Deletion::Other), base);
+    let foreign = Occupant { lock: None, remaining: Some(millis(100)) };
+    assert_eq!(master.occupant(&resource()), Some(foreign));
+    master.advance(millis(101));
+
+    master.ask(acquire("B", token).into());
+    let theirs = master.lock(&resource());
+    assert_answer(&master.ask(request()), &released(Deletion::Other), token);
+    assert_eq!(master.lock(&resource()), theirs);
+    master.advance(millis(2_001));
+
+    master.ask(acquire("A", ballot).into());
+    let granted_anew = master.lock(&resource());
+    assert_answer(&master.ask(request()), &released(Deletion::Newer), ballot);
+    assert_eq!(master.lock(&resource()), granted_anew);
+}
+
+fn revoke_is_no_barrier(master: Master<'_>) {
+    master.adopt();
+    let (token, later) = (master.ballot(0), master.ballot(5));
+    master.ask(acquire("A", token).into());
+    assert_answer(&master.ask(revoke("A", later)), &Body::Revoked, token);
+    let floor = master.ask(Request::Read { resource: neighbour() }).seen;
+    assert_eq!(floor, token, "neither the token nor the mark of a revoked lease reaches the floor");
+}
+
+fn revoke_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
+    master.adopt();
+    let token = master.ballot(0);
+    master.ask(acquire("A", token).into());
+    let before = master.lock(&resource());
+    let reply = master.ask_process("gone", revoke("A", token));
+    assert_answer(&reply, &Body::Dropped, Ballot::ZERO);
+    assert_eq!(master.lock(&resource()), before);
+    suspect(master, 1);
+    assert_answer(&master.ask(revoke("A", token)), &Body::Revoked, token);
+    assert_eq!(master.lock(&resource()).first, Ballot::REVOKED);
+    let base = master.ballot(-5);
+    adopt(master, 1, base);
+    let lost = Body::Lost { first: Some(Ballot::REVOKED) };
+    assert_answer(&master.ask(extend("A", token, token).into()), &lost, token);
+    master.flush();
+    assert_eq!(master.ask(revoke("A", token)).body, Body::Dropped);
+}
+
+fn a_revoked_lease_is_extended_by_nobody(master: Master<'_>) {
+    master.adopt();
+    let token = master.ballot(0);
+    master.ask(acquire("A", token).into());
+    master.ask(revoke("A", token));
+    let before = master.occupant(&resource());
+    let lost = Body::Lost { first: Some(Ballot::REVOKED) };
+    for later in [token, master.ballot(2), master.ballot(9)] {
+        let long = Extending { millis: 9_000, ..extend("A", later, master.ballot(9)) };
+        assert_answer(&master.ask(long.into()), &lost, token);
+        assert_eq!(master.occupant(&resource()), before);
+    }
+    let other = extend("B", token, token);
+    assert_eq!(master.ask(other.into()).body, Body::Lost { first: None });
+}
+
+fn a_revoked_lease_is_repaired_by_nobody(master: Master<'_>) {
+    master.adopt();
+    let (token, ballot) = (master.ballot(0), master.ballot(3));
+    master.ask(acquire("A", token).into());
+    master.ask(revoke("A", token));
+    let before = master.occupant(&resource());
+    for later in [token, ballot] {
+        let long = Extending { millis: 9_000, ..extend("A", later, ballot) };
+        let repair = long.repair(info("newer"), ballot);
+        assert_answer(&master.ask(repair), &Body::Refused, token);
+        assert_eq!(master.occupant(&resource()), before);
+    }
+    let proven = extend("B", token, ballot).repair(info("B"), ballot);
+    assert_answer(&master.ask(proven), &Body::Repaired, ballot);
+    assert_eq!(master.lock(&resource()).lease, LeaseHash::of("B"), "it holds nobody else up");
+}
+
+fn a_revoked_lease_is_acquired_again_once_it_expired(master: Master<'_>) {
+    master.adopt();
+    let token = master.ballot(0);
+    master.ask(acquire("A", token).into());
+    master.ask(revoke("A", token));
+    master.advance(millis(500));
+    let lock = Some(master.lock(&resource()));
+    let held = Body::Held(Occupant { lock, remaining: Some(millis(1_500)) });
+    for lease in ["A", "B"] {
+        for ballot in [master.ballot(-5), token, master.ballot(5)] {
+            assert_answer(&master.ask(acquire(lease, ballot).into()), &held, token);
+        }
+    }
+    master.advance(millis(1_501));
+    let again = master.ballot(0);
+    assert_vote(&master.ask(acquire("A", again).into()), again);
+    assert_eq!(master.lock(&resource()).first, again);
+    assert_vote(&master.ask(extend("A", again, again).into()), again);
+}
+
+fn a_revoked_lease_can_be_given_back(master: Master<'_>) {
+    master.adopt();
+    let token = master.ballot(0);
+    master.ask(acquire("A", token).into());
+    master.ask(revoke("A", token));
+    let reply = master.ask(release("A", token, Ballot::ZERO));
+    assert_answer(&reply, &released(Deletion::Deleted), token);
+
+    let token = master.ballot(1);
+    master.ask(acquire("A", token).into());
+    master.ask(revoke("A", token));
+    assert_eq!(master.ask(cleanup("A", nonce(1), token)).body, Body::Cleaned);
+    assert_eq!(master.occupant(&resource()), None);
+}
+
+// Scan.
+
+fn lock_all(master: Master<'_>, names: &[&str]) {
+    let start = master.ballot(0);
+    for (number, name) in names.iter().enumerate() {
+        // Some share a floor.
+        let ballot = Ballot(start.0 + number as u64);
+        let fresh = Acquiring { resource: Resource::new(name), ..acquire("A", ballot) };
+        assert!(matches!(master.ask(fresh.into()).body, Body::Ok { .. }), "{name}");
+    }
+}
+
+fn a_scan_finds_what_has_a_lock(master: Master<'_>) {
+    assert_eq!(master.scan(""), resources([]));
+    master.adopt();
+    assert_eq!(master.scan(""), resources([]), "what a master keeps for itself is no lock");
+    lock_all(master, &["a", "holdfast:st", "größe ☃"]);
+    master.plant_foreign(&Resource::new("foreign"), None);
+    master.plant_foreign(&Resource::new("brief"), Some(millis(100)));
+    let all = resources(["a", "brief", "foreign", "größe ☃", "holdfast:st"]);
+    assert_eq!(master.scan(""), all);
+
+    let gone = master.ask_process("gone", scan(""));
+    assert_eq!((gone.time_micros, gone.seen), (None, Ballot::ZERO));
+    assert!(matches!(gone.body, Body::Scanned { .. }), "whoever asks: {gone:?}");
+    suspect(master, 1);
+    assert_eq!(master.scan(""), all, "whatever the standing");
+
+    master.advance(millis(101));
+    assert_eq!(master.scan(""), resources(["a", "foreign", "größe ☃", "holdfast:st"]));
+    master.advance(millis(1_900));
+    assert_eq!(master.scan(""), resources(["foreign"]));
+    master.flush();
+    assert_eq!(master.scan(""), resources([]));
+}
+
+fn a_scan_finds_what_begins_with_its_prefix(master: Master<'_>) {
+    const NAMES: [&str; 14] = [
+        "a*b", "a*bc", "aXb", "a?b", "[x]", "[x]1", "x", "x1", "^x", "\\x", "\\", "größe", "gröb",
+        "gr",
+    ];
+    master.adopt();
+    lock_all(master, &NAMES);
+    let prefixes =
+        ["", "a", "a*", "a*b", "*", "a?", "?", "[x]", "[", "[^a]", "]", "^", "\\", "\\\\"];
+    for prefix in prefixes.into_iter().chain(["grö", "größe", "größer", "redlock:", "holdfast"])
+    {
+        let expected = NAMES.into_iter().filter(|name| name.starts_with(prefix));
+        assert_eq!(master.scan(prefix), resources(expected), "{prefix}");
+    }
+}
+
+fn a_scan_goes_on_where_it_stopped(master: Master<'_>) {
+    master.adopt();
+    let names: Vec<String> = (0..1_300).map(|number| format!("many/{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    lock_all(master, &names);
+    lock_all(master, &["one"]);
+    let (cursor, page) = master.scan_page("many/", 0);
+    assert!(cursor != 0 && page.len() < 1_000, "in parts: {cursor}, {}", page.len());
+    assert_eq!(master.scan("many/"), resources(names));
+    assert_eq!(master.scan("o"), resources(["one"]));
+    assert_eq!(master.scan("").len(), 1_301);
+}
+
+fn a_scan_misses_nothing_that_is_there_throughout(master: Master<'_>) {
+    master.adopt();
+    let names: Vec<String> = (0..1_300).map(|number| number.to_string()).collect();
+    lock_all(master, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (mut cursor, mut found) = master.scan_page("", 0);
+    let given_back = found.clone();
+    for resource in &given_back {
+        let (lease, token) = (LeaseHash::of("A"), master.ballot(1));
+        let resource = resource.clone();
+        let ballot = Ballot::ZERO;
+        master.ask(Request::Release { resource, lease, token, ballot });
+    }
+    while cursor != 0 {
+        let page = master.scan_page("", cursor);
+        cursor = page.0;
+        found.extend(page.1);
+    }
+    assert_eq!(BTreeSet::from_iter(found).len(), 1_300);
+    assert_eq!(master.scan("").len(), 1_300 - BTreeSet::from_iter(given_back).len());
+}
+
+#[tokio::test]
+async fn keys_that_are_no_locks_are_not_listed_by_redis() {
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    // Neither text, nor a name, nor of this format.
+    let set = "for _, key in ipairs(ARGV) do redis.call('SET', key, 'x') end";
+    let invalid = "redis.call('SET', 'redlock:\\255', 'x')";
+    let keys =
+        ["redlock:", "redlock:r", "other:r", "holdfast:x", "holdfast:y", "holdfast", "[a]*r[b]"];
+    let _: ::redis::Value = server.command(&["EVAL", invalid, "0"]).await.unwrap();
+    let eval = ["EVAL", set, "0"];
+    let _: ::redis::Value = server.command(&[&eval[..], &keys].concat()).await.unwrap();
+
+    let listed = async |deployment: Deployment, prefix: &str| {
+        let (mut connection, _events) = connect(&mut connector(&server, deployment).unwrap()).await;
+        match send(&mut connection, scan(prefix)).await {
+            Body::Scanned { cursor: 0, resources } => BTreeSet::from_iter(resources),
+            other => panic!("so few keys come at once: {other:?}"),
+        }
+    };
+    assert_eq!(listed(deployment(OURS), "").await, resources(["r"]));
+    let bare = || Deployment { key_prefix: String::new(), ..deployment(OURS) };
+    let all = ["redlock:", "redlock:r", "other:r", "holdfast", "[a]*r[b]"];
+    assert_eq!(listed(bare(), "").await, resources(all));
+    assert_eq!(listed(bare(), "holdfast").await, resources(["holdfast"]));
+    let suffix = |suffix: &str| Deployment { key_suffix: suffix.to_owned(), ..bare() };
+    assert_eq!(listed(suffix(":r"), "").await, resources(["redlock", "other"]));
+    let wild = Deployment { key_prefix: "[a]*".to_owned(), ..suffix("[b]") };
+    assert_eq!(listed(wild, "").await, resources(["r"]));
+}
+
 // Notices.
 
 fn a_notice_counts_its_listeners(master: Master<'_>) {
     let run = master.run();
-    let publish = Request::Publish { resource: resource(), origin: 42 };
-    let request = ask(run, Window::ANY, publish);
+    let request = ask(run, Window::ANY, publish(notice(Change::Released)));
     let answer =
         |count| Reply { time_micros: None, seen: Ballot::ZERO, body: Body::Published(count) };
     assert_eq!(master.execute(OURS, &request), answer(0));
@@ -905,4 +1229,109 @@ fn a_notice_counts_its_listeners(master: Master<'_>) {
     assert_eq!(master.execute(OURS, &request), answer(1));
     master.listen(&resource());
     assert_eq!(master.execute(OURS, &request), answer(2));
+}
+
+async fn connect(connector: &mut dyn Connector) -> (Connection, UnboundedReceiver<Event>) {
+    let (events, happening) = unbounded_channel();
+    (connector.connect(events).await.expect("the master answers"), happening)
+}
+
+async fn send(connection: &mut Connection, request: Request) -> Body {
+    let asks = vec![ask(connection.session.run.clone(), Window::ANY, request)];
+    let sent = timeout(PATIENCE, connection.link.send(asks)).await;
+    let [reply] = sent.expect("in time").try_into().expect("one reply an ask");
+    reply.body
+}
+
+/// What happens on a connection next.
+async fn next(happening: &mut UnboundedReceiver<Event>) -> Event {
+    timeout(PATIENCE, happening.recv()).await.expect("in time").expect("the connection lives")
+}
+
+/// What one connection publishes is what another one hears, and nothing else.
+async fn a_subscriber_hears_exactly_the_notice(connector: &mut dyn Connector) {
+    let (mut listening, mut heard) = connect(connector).await;
+    let (mut speaking, _silence) = connect(connector).await;
+    listening.link.subscribe(&resource());
+    assert_eq!(next(&mut heard).await, Event::Subscribed(resource()));
+    let elsewhere = |resource, notice| Request::Publish { resource, notice };
+    for change in [Change::Elected, Change::Updated, Change::Released, Change::Forced] {
+        for notice in [
+            Notice { origin: 0, change, token: Ballot::ZERO },
+            Notice { origin: u64::MAX, change, token: Ballot::REVOKED },
+            notice(change),
+        ] {
+            let unheard = send(&mut speaking, elsewhere(stranger(), notice)).await;
+            assert_eq!(unheard, Body::Published(0));
+            assert_eq!(send(&mut speaking, publish(notice)).await, Body::Published(1));
+            assert_eq!(next(&mut heard).await, Event::Notice(resource(), notice));
+        }
+    }
+}
+
+/// A replica may come with everything that is waited for and watched at once.
+async fn ten_thousand_subscriptions_come_at_once(connector: &mut dyn Connector) {
+    let (mut listening, mut heard) = connect(connector).await;
+    let (mut speaking, _silence) = connect(connector).await;
+    let resources: Vec<Resource> =
+        (0..10_000).map(|number| Resource::new(&format!("watched/{number}"))).collect();
+    resources.iter().for_each(|resource| listening.link.subscribe(resource));
+    for resource in &resources {
+        assert_eq!(next(&mut heard).await, Event::Subscribed(resource.clone()));
+    }
+    let notice = notice(Change::Elected);
+    let about = |number: usize| Request::Publish { resource: resources[number].clone(), notice };
+    for number in [0, 1_000, 9_999] {
+        assert_eq!(send(&mut speaking, about(number)).await, Body::Published(1));
+        assert_eq!(next(&mut heard).await, Event::Notice(resources[number].clone(), notice));
+    }
+    // In turns, and the last wish counts.
+    listening.link.unsubscribe(&resources[0]);
+    listening.link.subscribe(&resources[0]);
+    resources[1..].iter().for_each(|resource| listening.link.unsubscribe(resource));
+    listening.link.subscribe(&resource());
+    assert_eq!(next(&mut heard).await, Event::Subscribed(resources[0].clone()));
+    assert_eq!(next(&mut heard).await, Event::Subscribed(resource()));
+    for (number, listeners) in [(0, 1), (1, 0), (9_999, 0)] {
+        assert_eq!(send(&mut speaking, about(number)).await, Body::Published(listeners));
+    }
+}
+
+#[tokio::test]
+async fn notices_of_memory_masters_arrive_as_they_were_sent() {
+    let mut master = dev_masters(&world::params(1), OURS, ["m"]).remove(0);
+    a_subscriber_hears_exactly_the_notice(&mut master).await;
+    ten_thousand_subscriptions_come_at_once(&mut master).await;
+}
+
+#[tokio::test]
+async fn notices_of_redis_arrive_as_they_were_sent() {
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let mut master = connector(&server, deployment(OURS)).unwrap();
+    a_subscriber_hears_exactly_the_notice(&mut master).await;
+    ten_thousand_subscriptions_come_at_once(&mut master).await;
+    let counted: String = server.command(&["INFO", "commandstats"]).await.unwrap();
+    let calls = counted.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));
+    let calls: u32 = calls.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap();
+    assert!(calls < 100, "{calls} round trips");
+}
+
+#[tokio::test]
+async fn only_what_a_replica_says_is_heard_on_redis() {
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let (mut listening, mut heard) =
+        connect(&mut connector(&server, deployment(OURS)).unwrap()).await;
+    listening.link.subscribe(&resource());
+    assert_eq!(next(&mut heard).await, Event::Subscribed(resource()));
+    let say = async |payload: &str| {
+        let listeners: u32 =
+            server.command(&["PUBLISH", "holdfast:notice:r", payload]).await.unwrap();
+        assert_eq!(listeners, 1, "{payload}");
+    };
+    for noise in ["", "42", "42 sold 7", "42 released", "42 released 7 7", "x released 7"] {
+        say(noise).await;
+    }
+    say("42 released 1700000000000007").await;
+    let expected = Event::Notice(resource(), notice(Change::Released));
+    assert_eq!(next(&mut heard).await, expected, "and nothing before it");
 }

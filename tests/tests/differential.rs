@@ -6,8 +6,8 @@
 //! leases, ballots on a grid around TIME, three incidents.
 
 use holdfast_engine::{
-    Ballot, Body, Claim, Incident, LeaseHash, Mutant, Mutants, Nonce, Renewal, Reply, Request,
-    Resource, RunId, Standing, Window,
+    Ballot, Body, Change, Claim, Incident, LeaseHash, Mutant, Mutants, Nonce, Notice, Renewal,
+    Reply, Request, Resource, RunId, Standing, Window,
 };
 use holdfast_tests::masters::{
     Bench, Memory, MemoryBench, OTHERS, OURS, ask, info, neighbour, nonce, reattached, resource,
@@ -88,6 +88,11 @@ fn live(left: &mut dyn Bench, right: &mut dyn Bench, life: &[Step]) -> Result<()
             return Err(format!("step {number}, {step:?}:\n{one:#?}\nbut\n{other:#?}"));
         }
     }
+    // Before the reads: they sweep away what has expired.
+    let (one, other) = (left.scan(""), right.scan(""));
+    if one != other {
+        return Err(format!("in the end, a scan:\n{one:#?}\nbut\n{other:#?}"));
+    }
     for resource in universe() {
         let read = || Request::Read { resource: resource.clone() };
         let (left, right) = (left.ask(read()), right.ask(read()));
@@ -146,6 +151,7 @@ enum Message {
     Repair(Voting, i64),
     Cleanup { at: (usize, usize), nonce: Nonce, ballot: Option<i64> },
     Release { at: (usize, usize), token: i64, ballot: Option<i64> },
+    Revoke { at: (usize, usize), token: i64 },
     Read(usize),
     Publish(usize),
     Observe(u64),
@@ -252,9 +258,15 @@ impl Message {
                 token: ballot(*token, time),
                 ballot: barrier.map(|steps| ballot(steps, time)).unwrap_or_default(),
             },
+            Self::Revoke { at, token } => Request::Revoke {
+                resource: universe()[at.0].clone(),
+                lease: lease(at.1),
+                token: ballot(*token, time),
+            },
             Self::Read(resource) => Request::Read { resource: universe()[*resource].clone() },
             Self::Publish(resource) => {
-                Request::Publish { resource: universe()[*resource].clone(), origin: 1 }
+                let notice = Notice { origin: 1, change: Change::Updated, token: Ballot(time) };
+                Request::Publish { resource: universe()[*resource].clone(), notice }
             }
             Self::Observe(x) => Request::Observe { incident: Incident(*x) },
             Self::Adopt(x, base) => {
@@ -335,12 +347,14 @@ fn message() -> impl Strategy<Value = Message> {
     let cleanup = cleanup.prop_map(|(at, nonce, ballot)| Message::Cleanup { at, nonce, ballot });
     let release = (at(), steps(), barrier());
     let release = release.prop_map(|(at, token, ballot)| Message::Release { at, token, ballot });
+    let revoke = (at(), steps()).prop_map(|(at, token)| Message::Revoke { at, token });
     prop_oneof![
         8 => voting().prop_map(Message::Acquire),
         8 => voting().prop_map(Message::Extend),
         6 => (voting(), steps()).prop_map(|(voting, wrote)| Message::Repair(voting, wrote)),
         3 => cleanup,
         3 => release,
+        2 => revoke,
         2 => (0..3usize).prop_map(Message::Read),
         1 => (0..3usize).prop_map(Message::Publish),
         1 => (1..=3u64).prop_map(Message::Observe),

@@ -23,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const QUARANTINE: Duration = Duration::from_millis(3_020);
 const ARGS: [&str; 4] = ["--max-ttl", "2s", "--clock-skew", "1s"];
 
-/// All that the scripts and the handshake need, and no more.
-const COMMANDS: [&str; 16] = [
+/// All that a replica needs, and no more.
+const COMMANDS: [&str; 17] = [
     "hello",
     "select",
     "client",
@@ -41,6 +41,7 @@ const COMMANDS: [&str; 16] = [
     "pttl",
     "del",
     "publish",
+    "scan",
 ];
 
 fn args() -> Vec<String> {
@@ -128,6 +129,7 @@ async fn a_missing_permission_is_found_at_the_handshake() {
         "pttl",
         "del",
         "publish",
+        "scan",
         "subscribe",
     ];
     let users = denied

@@ -117,6 +117,11 @@ impl Extend {
         }
     }
 
+    /// Who voted in this round.
+    pub fn voters(&self) -> MasterSet {
+        self.tally.masters(|answer| matches!(answer, Some(Body::Ok { .. })))
+    }
+
     /// After a renewal, once everybody answered or timed out: masters without the lease that may
     /// be given it. Not those in quarantine: a repair planted there would count after it.
     pub fn missing(&self) -> MasterSet {

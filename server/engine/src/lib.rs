@@ -25,6 +25,7 @@ mod acquire;
 mod ballot;
 mod clock;
 mod extend;
+mod hold;
 mod ids;
 mod master;
 mod mutants;
@@ -37,27 +38,31 @@ mod replica;
 mod script;
 mod tally;
 mod time;
+mod view;
 
 pub use acquire::{Acquire, Contention, Failure, Grant, Verdict as AcquireVerdict};
 pub use ballot::{Ballot, BallotClock};
 pub use clock::{MasterClock, Sample};
 pub use extend::{Extend, Loss, Verdict as ExtendVerdict};
+pub use hold::{Hold, HoldEvent, Liveness, LostBy, Risk, Tenure, lost_at, renewal_interval};
 pub use ids::{BUCKETS, Incident, Info, LeaseHash, MasterId, MasterSet, Nonce, Resource, RunId};
 pub use master::{Down, MasterState, Session};
 pub use mutants::{Mutant, Mutants};
 pub use params::{
-    BACKOFF, CLOCK_WINDOW, EPSILON, GIVE_UP, MAX_WAITERS, POLL, PROBE, Params, ROUNDS,
-    RestartPolicy,
+    BACKOFF, CLOCK_WINDOW, EPSILON, GIVE_UP, MAX_WAITERS, MIN_TTL, POLL, PROBE, Params, ROUNDS,
+    RestartPolicy, WATCH_POLL,
 };
 pub use quarantine::Stopwatch;
 pub use reading::{Doubt, Leader, Leadership, Reading, TokenStanding};
 pub use release::{Outcome, Release};
 pub use replica::{
-    Answer, Call, CallId, GiveBack, Granted, Held, MasterAnswer, MasterView, Output, Replica,
-    Status, Waiter,
+    Answer, Call, CallId, Forced, GiveBack, Granted, Held, MasterAnswer, MasterView, Output,
+    Replica, Status, Waiter,
 };
 pub use script::{
-    Ask, Body, Claim, Deletion, Lock, Occupant, Renewal, Reply, Request, Standing, Window,
+    Ask, Body, Change, Claim, Deletion, Lock, Notice, Occupant, Renewal, Reply, Request, Standing,
+    Window,
 };
 pub use tally::Tally;
 pub use time::{Instant, Now};
+pub use view::{Ending, Seen, View};

@@ -18,6 +18,10 @@ pub const CLOCK_WINDOW: Duration = Duration::from_secs(1);
 pub const PROBE: Duration = Duration::from_secs(1);
 /// The head of a queue asks at least this often, whatever notices and timers say.
 pub const POLL: Duration = Duration::from_secs(1);
+/// The same for a watched resource, unless configured otherwise: what a notice that was lost costs.
+pub const WATCH_POLL: Duration = Duration::from_secs(5);
+/// The shortest TTL, unless configured otherwise.
+pub const MIN_TTL: Duration = Duration::from_millis(100);
 /// Waiters of one resource on one replica, unless configured otherwise.
 pub const MAX_WAITERS: usize = 10_000;
 
@@ -50,6 +54,12 @@ pub struct Params {
     pub connect_timeouts: Vec<Duration>,
     /// Waiters of one resource.
     pub max_waiters: usize,
+    /// The shortest TTL a lease may have.
+    pub min_ttl: Duration,
+    /// No lease is extended beyond this age.
+    pub max_hold: Option<Duration>,
+    /// A watched resource is read at least this often, whatever notices and timers say.
+    pub watch_poll: Duration,
     /// Seeded bugs; none outside tests.
     pub mutants: Mutants,
 }
@@ -94,6 +104,9 @@ impl Params {
             command_timeouts: vec![Duration::from_millis(100); masters],
             connect_timeouts: vec![Duration::from_secs(1); masters],
             max_waiters: MAX_WAITERS,
+            min_ttl: MIN_TTL,
+            max_hold: None,
+            watch_poll: WATCH_POLL,
             mutants: Mutants::default(),
         }
     }

@@ -25,6 +25,10 @@ pub(crate) struct Entry {
     /// Answered by then, whatever is under way.
     pub(crate) hard: Option<Instant>,
     pub(crate) stage: Stage,
+    /// Wants to know its place, as it changes.
+    pub(crate) curious: bool,
+    /// The place it was told last.
+    pub(crate) told: Option<usize>,
     /// Since when its attempts have found no quorum, and how the masters answered the last one.
     pub(crate) trouble: Option<(Instant, Vec<MasterAnswer>)>,
 }
@@ -82,6 +86,11 @@ pub(crate) struct Queue {
     /// Waiters of other replicas heard the last release.
     pub(crate) crowded: bool,
     pub(crate) subscribed: bool,
+    /// Somebody left before somebody who wants to know its place.
+    pub(crate) shifted: bool,
+    /// A timer will tell the places.
+    pub(crate) telling: bool,
+    curious: usize,
 }
 
 impl Queue {
@@ -95,6 +104,9 @@ impl Queue {
             woken: false,
             crowded: false,
             subscribed: false,
+            shifted: false,
+            telling: false,
+            curious: 0,
         }
     }
 
@@ -118,8 +130,28 @@ impl Queue {
         waiting.map(waiter).collect()
     }
 
+    /// Puts down the places that changed since they were told: ticket, call and place of each.
+    pub(crate) fn places_to_tell(&mut self) -> Vec<(u64, usize)> {
+        let mut places = Vec::new();
+        let waiting = self.entries.values_mut().filter(|entry| entry.patient);
+        for (index, entry) in waiting.enumerate().filter(|(_, entry)| entry.curious) {
+            let first_try = entry.told.is_none() && matches!(entry.stage, Stage::Asking(_));
+            if entry.told != Some(index + 1) && !first_try {
+                entry.told = Some(index + 1);
+                places.push((entry.call, index + 1));
+            }
+        }
+        places
+    }
+
+    /// The place of one of them; 1 is next.
+    pub(crate) fn place_of(&self, ticket: u64) -> usize {
+        self.entries.range(..=ticket).filter(|(_, entry)| entry.patient).count()
+    }
+
     pub(crate) fn push(&mut self, ticket: u64, entry: Entry) {
         self.by_lease.insert(entry.claim.lease, ticket);
+        self.curious += usize::from(entry.curious);
         if !entry.patient {
             self.impatient.insert(ticket);
         }
@@ -130,6 +162,8 @@ impl Queue {
         let entry = self.entries.remove(&ticket)?;
         self.by_lease.remove(&entry.claim.lease);
         self.impatient.remove(&ticket);
+        self.curious -= usize::from(entry.curious);
+        self.shifted |= self.curious > 0;
         Some(entry)
     }
 

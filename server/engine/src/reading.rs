@@ -6,6 +6,7 @@
 use crate::ballot::Ballot;
 use crate::ids::{Info, LeaseHash};
 use crate::params::Params;
+use crate::replica::Meant;
 use crate::script::{Body, Lock, Occupant, Standing};
 use crate::tally::Tally;
 use std::time::Duration;
@@ -99,7 +100,7 @@ impl Reading {
             locks.iter().filter(|(lock, _)| lock.lease == lease && fits(lock)).count()
         };
         for lease in self.leases() {
-            if count(lease, &|lock| lock.first <= token && token <= lock.token) >= quorum {
+            if count(lease, &|lock| shows(lock, token)) >= quorum {
                 return Some(TokenStanding::Current);
             }
             // One later term that a quorum shows, not just later occupancies: reads at different
@@ -114,6 +115,17 @@ impl Reading {
             }
         }
         self.no_lease_can_have(params).then_some(TokenStanding::NotHeld)
+    }
+
+    /// The lease that has, or had, this token, as far as the masters show.
+    pub(crate) fn lease_of(&self, token: Ballot) -> Option<Meant> {
+        let locks = self.voting_locks();
+        let shows = |lock: &Lock| lock.token == token;
+        let lease = locks.iter().find(|(lock, _)| shows(lock)).map(|(lock, _)| lock.lease)?;
+        let same = || locks.iter().filter(|(lock, _)| lock.lease == lease);
+        let token = same().map(|(lock, _)| lock.token).max()?;
+        let remaining = same().map(|(_, remaining)| *remaining).max()?;
+        Some(Meant { lease, token, remaining })
     }
 
     /// Has everybody answered, or been given up?
@@ -154,13 +166,20 @@ impl Reading {
     }
 }
 
+/// Does this lock belong to the term? A revoked lease does until it expires; of its interval only the
+/// end is known.
+fn shows(lock: &Lock, term: Ballot) -> bool {
+    match lock.first {
+        Ballot::REVOKED => term == lock.token,
+        first => first <= term && term <= lock.token,
+    }
+}
+
 /// The lease leads if a quorum shows it with one term in common; the largest such term is its own.
 fn leader(locks: &[(&Lock, Duration)], lease: LeaseHash, quorum: usize) -> Option<Leader> {
     let mine: Vec<_> = locks.iter().filter(|(lock, _)| lock.lease == lease).collect();
-    let agreed = |term: &Ballot| {
-        let shows = |lock: &Lock| lock.first <= *term && *term <= lock.token;
-        mine.iter().filter(|(lock, _)| shows(lock)).count() >= quorum
-    };
+    let agreed =
+        |term: &Ballot| mine.iter().filter(|(lock, _)| shows(lock, *term)).count() >= quorum;
     let token = mine.iter().map(|(lock, _)| lock.token).filter(agreed).max()?;
     let mut remaining: Vec<Duration> = mine.iter().map(|(_, remaining)| *remaining).collect();
     remaining.sort_unstable_by(|a, b| b.cmp(a));

@@ -95,12 +95,28 @@ pub enum Request {
         /// What is asked about.
         resource: Resource,
     },
+    /// Let the lease end where it is: it cannot be extended or acquired anew, and expires.
+    Revoke {
+        /// What is locked.
+        resource: Resource,
+        /// By whom.
+        lease: LeaseHash,
+        /// The highest token that is meant; a later grant of the same lease is left alone.
+        token: Ballot,
+    },
+    /// Which resources have a lock?
+    Scan {
+        /// Only those that begin with this.
+        prefix: Arc<str>,
+        /// Where to go on; zero begins.
+        cursor: u64,
+    },
     /// Tell every replica that waits for or watches the resource.
     Publish {
-        /// What changed.
+        /// Of what.
         resource: Resource,
-        /// Who says so: a replica ignores its own notices.
-        origin: u64,
+        /// What happened.
+        notice: Notice,
     },
     /// May this process vote? If nobody asked since it started: not, and this is the incident.
     Observe {
@@ -119,6 +135,30 @@ pub enum Request {
         /// Written unless there is one.
         incident: Incident,
     },
+}
+
+/// What replicas tell each other about a resource.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// Who says so: a replica ignores its own notices.
+    pub origin: u64,
+    /// What happened.
+    pub change: Change,
+    /// To the lease with this token, as far as the sender knows.
+    pub token: Ballot,
+}
+
+/// What happened to a resource.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Somebody took it.
+    Elected,
+    /// Its holder replaced the metadata.
+    Updated,
+    /// Its holder gave it back.
+    Released,
+    /// An operator took it back.
+    Forced,
 }
 
 /// A request on its way to one master.
@@ -201,10 +241,19 @@ pub enum Body {
     Refused,
     /// Cleanup: executed.
     Cleaned,
-    /// Release: executed.
+    /// Release: executed. Revoke: the lease was not there.
     Released(Deletion),
-    /// Cleanup, Release: meant for another process. Nothing was done.
+    /// Revoke: it cannot be extended here any more.
+    Revoked,
+    /// Cleanup, Release, Revoke: meant for another process. Nothing was done.
     Dropped,
+    /// Scan: some of the resources.
+    Scanned {
+        /// Where to go on; zero: these were the last.
+        cursor: u64,
+        /// In no order; one may appear twice.
+        resources: Vec<Resource>,
+    },
     /// Read: the state of the master, and what is there.
     Read {
         /// May it vote?
@@ -233,7 +282,7 @@ pub enum Standing {
     Misfit(Arc<str>),
 }
 
-/// What Release found.
+/// What Release, or Revoke, found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deletion {
     /// The lease; it is gone.

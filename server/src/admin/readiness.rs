@@ -196,6 +196,7 @@ mod tests {
             clock_fits: true,
             resting: None,
             waiters: 0,
+            leases: 0,
             masters: states.into_iter().map(view).collect(),
         }
     }

@@ -84,7 +84,7 @@ fn unescaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{file, flags};
+    use crate::config::testing::{all, file, flags};
 
     const TEXT: &str = "protocol=1;masters=a:6379,b:6379,c:6379;max_ttl=60s;clock_skew=10s;drift=0.01;\
                         key_format=redlock:{resource};namespace=holdfast;restart_policy=quarantine;\
@@ -108,6 +108,9 @@ mod tests {
                          --listen 0.0.0.0:1 --log-format json");
         assert_eq!(ours, theirs);
         assert!(differences(&ours.text, &theirs.text).is_empty());
+        let tuned = "[limits]\nmax_streams = 9\n[watch]\npoll_interval = '1s'\n\
+                     [lease]\nmin_ttl = '50ms'\nmax_hold = '1h'";
+        assert_eq!(Fingerprint::of(&all(tuned, "--dev", &[]).unwrap()), of("--dev"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ const MAX_MESSAGE_BYTES: usize = 65_536;
 /// Every waiting Acquire is a stream: above the waiters of a resource, so that one client's own
 /// Release never has to wait behind them.
 const MAX_CONCURRENT_STREAMS: u32 = 20_000;
+/// Ten thousand idle streams are normal; ten times as many are somebody's leak.
+const MAX_STREAMS: usize = 100_000;
 
 /// What a request holds besides resource, holder and metadata: ids, durations, framing of entries.
 const REST_OF_MESSAGE_BYTES: usize = 1_024;
@@ -34,6 +36,8 @@ pub struct Limits {
     pub max_waiters: usize,
     /// Calls and streams open on one connection.
     pub max_concurrent_streams: u32,
+    /// KeepAlive, Hold and WatchLeader streams open on one replica.
+    pub max_streams: usize,
 }
 
 impl Limits {
@@ -81,6 +85,7 @@ impl Limits {
                 MAX_CONCURRENT_STREAMS as usize,
                 1_000_000,
             ) as u32,
+            max_streams: take("max_streams", raw.max_streams, MAX_STREAMS, 10_000_000),
         };
         limits.check_message(problems);
         limits
@@ -127,6 +132,7 @@ mod tests {
             max_message_bytes: 65_536,
             max_waiters: 10_000,
             max_concurrent_streams: 20_000,
+            max_streams: 100_000,
         };
         assert_eq!(parse("").unwrap(), expected);
         assert_eq!(parse("max_waiters = 7").unwrap(), Limits { max_waiters: 7, ..expected });
@@ -136,6 +142,11 @@ mod tests {
     fn limits_have_limits() {
         for (toml, expected) in [
             ("max_waiters = 0", "limits.max_waiters: is 0; it must be from 1 to 1000000"),
+            ("max_streams = 0", "limits.max_streams: is 0; it must be from 1 to 10000000"),
+            (
+                "max_streams = 10000001",
+                "limits.max_streams: is 10000001; it must be from 1 to 10000000",
+            ),
             (
                 "max_resource_bytes = 65537",
                 "limits.max_resource_bytes: is 65537; it must be from 1 to 65536",

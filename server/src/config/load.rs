@@ -83,13 +83,16 @@ mod tests {
             "--dev",
             &[
                 ("HOLDFAST_LIMITS__MAX_WAITERS", "7"),
+                ("HOLDFAST_LIMITS__MAX_STREAMS", "8"),
+                ("HOLDFAST_WATCH__POLL_INTERVAL", "9s"),
                 ("HOLDFAST_LEASE__DRIFT", "0.02"),
                 ("HOLDFAST__NAMESPACE", "123"),
                 ("HOLDFAST_SERVER", "ignored"),
             ],
         )
         .unwrap();
-        assert_eq!(config.limits.max_waiters, 7);
+        assert_eq!((config.limits.max_waiters, config.limits.max_streams), (7, 8));
+        assert_eq!(config.watch.poll_interval, Duration::from_secs(9));
         assert_eq!(config.lease.drift.ppm(), 20_000);
         assert_eq!(config.namespace.as_str(), "123");
     }

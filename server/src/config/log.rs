@@ -10,7 +10,8 @@ const DEFAULT_FILTER: &str = "info";
 /// What is logged, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
-    /// Directives such as `info,holdfast_server=debug`; known to parse.
+    /// Directives such as `info,holdfast_server=debug`; known to parse. The audit log is shown
+    /// whatever they say, unless one is about `holdfast::audit`.
     pub filter: String,
     /// How a line looks.
     pub format: LogFormat,

@@ -30,6 +30,7 @@ mod model;
 mod namespace;
 mod tls;
 mod url;
+mod watch;
 
 mod fingerprint;
 mod show;
@@ -60,3 +61,4 @@ pub use problem::{ConfigErrors, EXIT_USAGE, Problem};
 pub use secret::Secret;
 pub use show::effective;
 pub use tls::{Identity, MasterTls};
+pub use watch::Watch;

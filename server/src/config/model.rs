@@ -11,6 +11,7 @@ use super::masters;
 use super::namespace::Namespace;
 use super::problem::Problems;
 use super::raw::RawConfig;
+use super::watch::Watch;
 use holdfast_engine::{Mutants, Params, RestartPolicy};
 
 /// Everything `holdfastd` is told. Made by [`load`](super::load) only.
@@ -33,6 +34,8 @@ pub struct Config {
     pub quorum: Quorum,
     /// Bounds on what clients may send and open.
     pub limits: Limits,
+    /// How watchers are served.
+    pub watch: Watch,
     /// What is logged.
     pub log: Log,
     /// The votes, in the order of the file.
@@ -76,6 +79,7 @@ impl Config {
             lease: Lease::parse(&raw.lease, problems),
             quorum: Quorum::parse(&raw.quorum, problems),
             limits: Limits::parse(&raw.limits, problems),
+            watch: Watch::parse(&raw.watch, problems),
             log: Log::parse(raw.log, problems),
             masters,
             warnings: variables.warnings.clone(),
@@ -98,6 +102,9 @@ impl Config {
             command_timeouts: self.masters.iter().map(|m| m.command_timeout).collect(),
             connect_timeouts: self.masters.iter().map(|m| m.connect_timeout).collect(),
             max_waiters: self.limits.max_waiters,
+            min_ttl: self.lease.min_ttl,
+            max_hold: self.lease.max_hold,
+            watch_poll: self.watch.poll_interval,
             mutants: Mutants::default(),
         }
     }
@@ -126,6 +133,7 @@ mod tests {
     fn the_engine_is_told_what_was_configured() {
         let params = file(
             "restart_policy = 'trust'\n[lease]\nmax_ttl = '30s'\ndrift = 0.0123456\n\
+             min_ttl = '50ms'\nmax_hold = '1h'\n[watch]\npoll_interval = '2s'\n\
              [quorum]\nclock_skew = '2s'\n[limits]\nmax_waiters = 9\n\
              [[masters]]\nurl = 'redis://r1'\ncommand_timeout = '50ms'\n\
              [[masters]]\nurl = 'redis://r2'\nconnect_timeout = '2s'",
@@ -134,6 +142,9 @@ mod tests {
         .params();
         assert_eq!((params.masters, params.drift_ppm, params.max_waiters), (2, 12_346, 9));
         assert_eq!(params.max_ttl, Duration::from_secs(30));
+        assert_eq!(params.min_ttl, Duration::from_millis(50));
+        assert_eq!(params.max_hold, Some(Duration::from_secs(3_600)));
+        assert_eq!(params.watch_poll, Duration::from_secs(2));
         assert_eq!(params.clock_skew, Duration::from_secs(2));
         assert_eq!(params.restart_policy, RestartPolicy::Trust);
         assert_eq!(params.command_timeouts, [50, 100].map(Duration::from_millis));

@@ -23,6 +23,7 @@ pub(super) struct RawConfig {
     pub(super) lease: RawLease,
     pub(super) quorum: RawQuorum,
     pub(super) limits: RawLimits,
+    pub(super) watch: RawWatch,
     pub(super) log: RawLog,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) masters: Vec<RawMaster>,
@@ -83,6 +84,13 @@ pub(super) struct RawLimits {
     pub(super) max_message_bytes: Option<Count>,
     pub(super) max_waiters: Option<Count>,
     pub(super) max_concurrent_streams: Option<Count>,
+    pub(super) max_streams: Option<Count>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawWatch {
+    pub(super) poll_interval: Option<Span>,
 }
 
 #[derive(Default, Deserialize, Serialize)]

@@ -119,10 +119,15 @@ mod tests {
         for (text, expected) in [
             ("[lease]\nmax_tll = '5s'", "lease.max_tll: unknown key; did you mean `max_ttl`?"),
             ("[quorum]\ncolour = 1", "quorum.colour: unknown key; known here: clock_skew"),
+            ("[watch]\npoll = '5s'", "watch.poll: unknown key; known here: poll_interval"),
+            (
+                "limits.max_stream = 1",
+                "limits.max_stream: unknown key; did you mean `max_streams`?",
+            ),
             (
                 "colour = 1",
                 "colour: unknown key; known here: restart_policy, key_format, namespace, \
-                            grpc, admin, lease, quorum, limits, log, masters",
+                            grpc, admin, lease, quorum, limits, watch, log, masters",
             ),
             (
                 "restart_policy = 'no'",

@@ -10,7 +10,7 @@ use super::master::{Backend, Master, RedisEndpoint};
 use super::model::Config;
 use super::raw::{
     Count, Decimal, RawAdmin, RawConfig, RawGrpc, RawGrpcTls, RawLease, RawLimits, RawLog,
-    RawMaster, RawMasterTls, RawQuorum,
+    RawMaster, RawMasterTls, RawQuorum, RawWatch,
 };
 use super::span::Span;
 use super::tls::MasterTls;
@@ -28,6 +28,7 @@ pub fn effective(config: &Config) -> String {
         lease: lease(&config.lease),
         quorum: RawQuorum { clock_skew: Some(Span(config.quorum.clock_skew)) },
         limits: limits(&config.limits),
+        watch: RawWatch { poll_interval: Some(Span(config.watch.poll_interval)) },
         log: RawLog { format: Some(config.log.format), filter: Some(config.log.filter.clone()) },
         masters: config.masters.iter().filter_map(master).collect(),
     };
@@ -68,6 +69,7 @@ fn limits(limits: &Limits) -> RawLimits {
         max_message_bytes: count(limits.max_message_bytes),
         max_waiters: count(limits.max_waiters),
         max_concurrent_streams: Some(Count(u64::from(limits.max_concurrent_streams))),
+        max_streams: count(limits.max_streams),
     }
 }
 
@@ -104,6 +106,7 @@ mod tests {
     fn what_is_shown_can_be_read_again() {
         let pem = Scratch::file("");
         let text = "key_format = 'l:\"{resource}'\n[lease]\nmax_hold = '1h'\nmax_ttl = '5s'\n\
+                    [limits]\nmax_streams = 7\n[watch]\npoll_interval = '1500ms'\n\
                     [grpc]\ntls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
                     [[masters]]\nname = 'a'\nurl = 'rediss://[::1]:1/2'\ncommand_timeout = '5ms'\n\
                     tls = { ca = 'PEM', cert = 'PEM', key = 'PEM', server_name = 's' }\n\

@@ -1,12 +1,15 @@
 //! The callers' side of the driver. Dropping a call cancels it, at any moment: a grant that can no
 //! longer be delivered is taken back.
 
-use holdfast_engine::{Answer, Call, CallId, GiveBack, Status};
+use super::outbox::{Teller, outbox};
+use super::session::Session;
+use super::watch::{Views, Watch};
+use holdfast_engine::{Answer, Call, CallId, GiveBack, Hold, Instant, Resource, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The way to the driver. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -14,6 +17,7 @@ pub struct Handle {
     /// Unbounded, for every message belongs to an RPC, and those are bounded by the transport.
     pub(super) messages: UnboundedSender<Message>,
     pub(super) last_id: Arc<AtomicU64>,
+    pub(super) draining: watch::Receiver<bool>,
 }
 
 /// What callers send to the driver.
@@ -22,8 +26,17 @@ pub(super) enum Message {
     Call(CallId, Call, oneshot::Sender<Answer>),
     Cancel(CallId),
     Undelivered(GiveBack),
+    Hold(CallId, Hold, Teller),
+    Heartbeat(CallId, u64, Instant),
+    ReleaseHold(CallId),
+    /// The stream of a Hold has ended; may its client know that it has the lock?
+    Hangup(CallId, bool),
+    Watch(Resource, oneshot::Sender<Views>),
+    Unwatch(Resource),
     Status(oneshot::Sender<Status>),
     Drain(oneshot::Sender<()>),
+    /// Drain is over: Holds end, and leave their leases to other replicas.
+    Close,
 }
 
 /// The driver has ended: the process is going away.
@@ -52,6 +65,32 @@ impl Handle {
         drop(self.send(Message::Undelivered(give_back)));
     }
 
+    /// Opens a Hold. Dropping the session ends it: its client has gone.
+    pub fn hold(&self, hold: Hold) -> Result<Session, Closed> {
+        let id = CallId(self.last_id.fetch_add(1, Ordering::Relaxed));
+        let (teller, listener) = outbox();
+        self.send(Message::Hold(id, hold, teller))?;
+        Ok(Session::new(id, self.clone(), listener))
+    }
+
+    /// Watches a resource; all watches of one resource share one upstream watch.
+    pub async fn watch(&self, resource: Resource) -> Result<Watch, Closed> {
+        let mut watch = Watch::new(resource.clone(), self.clone());
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Watch(resource, answer))?;
+        watch.views = Some(answered.await.map_err(|_| Closed)?);
+        Ok(watch)
+    }
+
+    /// Resolves when this replica begins to drain, or has ended.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut draining = self.draining.clone();
+        async move {
+            // An error: the driver has gone, which is no less the end.
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
+    }
+
     /// The replica's view of its masters and itself.
     pub async fn status(&self) -> Result<Status, Closed> {
         let (answer, answered) = oneshot::channel();
@@ -59,16 +98,19 @@ impl Handle {
         answered.await.map_err(|_| Closed)
     }
 
-    /// Stops taking calls; waiters are told. Resolves when no call is left, or after `patience`.
+    /// Stops taking calls: waiters are told, watches end, Holds are warned. Resolves when no call and
+    /// no Hold is left; after `patience` the Holds that are left end, and keep their leases.
     pub async fn drain(&self, patience: Duration) {
         let (done, drained) = oneshot::channel();
         if self.send(Message::Drain(done)).is_ok() {
             // Out of patience, or nobody left to wait for: either way it is time to go.
             let _ = tokio::time::timeout(patience, drained).await;
         }
+        // Gone already: so have they.
+        let _ = self.send(Message::Close);
     }
 
-    fn send(&self, message: Message) -> Result<(), Closed> {
+    pub(super) fn send(&self, message: Message) -> Result<(), Closed> {
         self.messages.send(message).map_err(|_| Closed)
     }
 }

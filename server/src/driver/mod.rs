@@ -4,12 +4,18 @@
 //! that waits, lets the replica decide, and sends each master what is for it in one write. Answers
 //! go out at quorum; stragglers settle without a task each; one timer serves all deadlines.
 //!
-//! `handle` is the callers' side, `supervisor` keeps one master connected, `task` is the loop.
+//! `handle` is the callers' side, `session` that of a Hold and `watch` that of a watch, `outbox` what a
+//! Hold is told, `supervisor` keeps one master connected, `task` is the loop.
 //! Deliberately absent: decisions. They are the engine's.
 
 mod handle;
+mod outbox;
+mod session;
 mod supervisor;
 mod task;
+mod watch;
 
 pub use handle::{Closed, Handle};
+pub use session::Session;
 pub use task::spawn;
+pub use watch::Watch;

@@ -1,14 +1,17 @@
 //! The driver's loop.
 
 use super::handle::{Handle, Message};
+use super::outbox::Teller;
 use super::supervisor::{LinkEvent, supervise};
+use super::watch::{Hub, Views};
 use crate::clock;
 use crate::masters::{Connector, Event, Link};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use holdfast_engine::{
-    Answer, Ask, CallId, Down, Instant, MasterId, Output, Params, Replica, Reply, Resource,
+    Answer, Ask, CallId, Down, HoldEvent, Instant, MasterId, Output, Params, Replica, Reply,
+    Resource,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
@@ -16,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Sleep;
 use tracing::{info, warn};
@@ -45,6 +48,7 @@ pub fn spawn(
         supervisors.spawn(supervise(id, connector, Arc::clone(&reset), link_events.clone()));
         slots.push(Slot { name, link: None, generation: 0, reset, batch: Vec::new(), said: None });
     }
+    let (draining, drains) = watch::channel(false);
     let driver = Driver {
         replica: Replica::new(params, seed, clock::now()),
         incoming,
@@ -52,6 +56,9 @@ pub fn spawn(
         slots,
         in_flight: FuturesUnordered::new(),
         waiting: HashMap::new(),
+        holds: HashMap::new(),
+        hub: Hub::default(),
+        draining,
         subscriptions: BTreeSet::new(),
         drained: Vec::new(),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -59,7 +66,7 @@ pub fn spawn(
         _supervisors: supervisors,
     };
     let task = tokio::spawn(driver.run());
-    (Handle { messages, last_id: Arc::new(AtomicU64::new(1)) }, task)
+    (Handle { messages, last_id: Arc::new(AtomicU64::new(1)), draining: drains }, task)
 }
 
 /// The way to one master.
@@ -90,6 +97,9 @@ struct Driver {
     slots: Vec<Slot>,
     in_flight: FuturesUnordered<BoxFuture<'static, Batch>>,
     waiting: HashMap<CallId, oneshot::Sender<Answer>>,
+    holds: HashMap<CallId, Teller>,
+    hub: Hub,
+    draining: watch::Sender<bool>,
     subscriptions: BTreeSet<Resource>,
     drained: Vec<oneshot::Sender<()>>,
     timer: Pin<Box<Sleep>>,
@@ -175,11 +185,46 @@ impl Driver {
             Message::Undelivered(give_back) => self.replica.handle_undelivered(give_back, now),
             // A caller that has gone does not want to know.
             Message::Status(answer) => drop(answer.send(self.replica.status(now))),
+            Message::Hold(id, hold, teller) => {
+                self.holds.insert(id, teller);
+                self.replica.handle_hold(id, hold, now);
+            }
+            Message::Heartbeat(id, sequence, received) => {
+                self.replica.handle_heartbeat(id, sequence, received, now);
+            }
+            Message::ReleaseHold(id) => self.replica.handle_hold_release(id, now),
+            Message::Hangup(id, told) => {
+                self.holds.remove(&id);
+                self.replica.handle_hangup(id, told, now);
+            }
+            Message::Watch(resource, answer) => self.watch(&resource, answer),
+            Message::Unwatch(resource) => {
+                if self.hub.leave(&resource) {
+                    self.replica.handle_unwatch(&resource);
+                }
+            }
             Message::Drain(done) => {
+                self.draining.send_replace(true);
+                for resource in self.hub.close() {
+                    self.replica.handle_unwatch(&resource);
+                }
                 self.replica.handle_drain(now);
                 self.drained.push(done);
             }
+            Message::Close => self.replica.handle_close(),
         }
+    }
+
+    fn watch(&mut self, resource: &Resource, answer: oneshot::Sender<Views>) {
+        if *self.draining.borrow() {
+            return;
+        }
+        let (views, first) = self.hub.join(resource);
+        if first {
+            self.replica.handle_watch(resource, clock::now());
+        }
+        // Gone already: its watch was dropped, and says so.
+        let _ = answer.send(views);
     }
 
     fn replied(&mut self, batch: Batch) {
@@ -220,8 +265,8 @@ impl Driver {
             LinkEvent::Happened(Event::Subscribed(resource)) => {
                 self.replica.handle_subscribed(&resource, now);
             }
-            LinkEvent::Happened(Event::Notice { resource, origin }) => {
-                self.replica.handle_notice(&resource, origin, now);
+            LinkEvent::Happened(Event::Notice(resource, notice)) => {
+                self.replica.handle_notice(&resource, notice, now);
             }
             LinkEvent::Happened(Event::Rewound) => {
                 warn!(master = slot.name, "uptime went back: restored from a snapshot?");
@@ -237,6 +282,8 @@ impl Driver {
             match output {
                 Output::Ask(ask) => self.slots[ask.master.index()].batch.push(ask),
                 Output::Answer(id, answer) => self.deliver(id, answer),
+                Output::Event(id, event) => self.tell(id, event),
+                Output::View(resource, view) => self.hub.show(&resource, view),
                 Output::Reset(master) => {
                     let slot = &mut self.slots[master.index()];
                     warn!(master = slot.name, "does not answer; connecting anew");
@@ -276,6 +323,16 @@ impl Driver {
 
     fn links(&mut self) -> impl Iterator<Item = &mut Box<dyn Link>> {
         self.slots.iter_mut().filter_map(|slot| slot.link.as_mut())
+    }
+
+    fn tell(&mut self, id: CallId, event: HoldEvent) {
+        let last = event.is_last();
+        if let Some(teller) = self.holds.get(&id) {
+            teller.tell(event);
+        }
+        if last {
+            self.holds.remove(&id);
+        }
     }
 
     fn deliver(&mut self, id: CallId, answer: Answer) {

@@ -2,6 +2,7 @@
 //! use so that its answer still arrives.
 
 use std::time::Duration;
+use tonic::Request;
 
 /// The header that carries it.
 pub(super) const HEADER: &str = "grpc-timeout";
@@ -9,6 +10,11 @@ pub(super) const HEADER: &str = "grpc-timeout";
 const WAY_HOME: Duration = Duration::from_millis(50);
 /// Digits that the specification allows.
 const MAX_DIGITS: usize = 8;
+
+/// How long the client of this call waits, if it said so.
+pub(super) fn of<T>(request: &Request<T>) -> Option<Duration> {
+    parse(request.metadata().get(HEADER)?.as_encoded_bytes())
+}
 
 /// The value of the header; `None` if it is none.
 pub(super) fn parse(header: &[u8]) -> Option<Duration> {

@@ -6,7 +6,7 @@
 use super::convert::Violations;
 use super::masters::{MasterNames, ascii};
 use crate::driver::Closed;
-use holdfast_engine::{Answer, Loss, MasterAnswer};
+use holdfast_engine::{Answer, Loss, LostBy, MasterAnswer};
 use holdfast_proto::errors::{DOMAIN, REASON_TRAILER, RETRY_AFTER_TRAILER, reason};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -41,6 +41,10 @@ pub enum Refusal {
     OutOfTime,
     /// This replica is going away.
     Draining,
+    /// Too many streams are open.
+    TooManyStreams,
+    /// A message of a stream could not be read: what tonic or the decoder says of it.
+    Unreadable(Status),
     /// This server does not serve the rpc.
     Unimplemented(&'static str),
     /// The engine's answer is to another question.
@@ -56,6 +60,16 @@ pub enum Lost {
     MaxHold,
     /// It was granted or renewed, and nothing was left of it when that was to be said.
     TooLate,
+}
+
+impl From<Lost> for LostBy {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Told(loss) => Self::Told(loss),
+            Lost::MaxHold => Self::MaxHold,
+            Lost::TooLate => Self::Expired,
+        }
+    }
 }
 
 impl From<Violations> for Refusal {
@@ -84,6 +98,8 @@ impl From<Answer> for Refusal {
             | Answer::Held(_)
             | Answer::Renewed(_)
             | Answer::Released(_)
+            | Answer::Forced(_)
+            | Answer::Scanned { .. }
             | Answer::Shown { .. }
             | Answer::Standing { .. } => Self::Misanswered,
         }
@@ -113,6 +129,12 @@ impl Refusal {
                 reason::SERVER_DRAINING,
                 "this replica is going away: use another one",
             ),
+            Self::TooManyStreams => refused(
+                Code::ResourceExhausted,
+                reason::TOO_MANY_STREAMS,
+                "too many streams are open on this replica",
+            ),
+            Self::Unreadable(status) => unreadable(status),
             Self::Unimplemented(what) => refused(Code::Unimplemented, reason::UNIMPLEMENTED, what),
             Self::Misanswered => internal(),
         }
@@ -128,6 +150,19 @@ pub(super) fn refused(code: Code, reason: &'static str, message: &str) -> Status
 /// The bytes are no message of the contract.
 pub(super) fn malformed(message: &str) -> Status {
     refused(Code::InvalidArgument, reason::MALFORMED_MESSAGE, message)
+}
+
+/// A message of a stream that has begun could not be read. The decoder's own statuses speak the
+/// contract already; what tonic says of frames does not, and no layer sees it.
+fn unreadable(status: &Status) -> Status {
+    if status.metadata().contains_key(REASON_TRAILER) {
+        return status.clone();
+    }
+    match status.code() {
+        Code::OutOfRange => malformed("the message is larger than this server accepts"),
+        Code::Cancelled | Code::DeadlineExceeded => out_of_time(),
+        _ => malformed(&format!("a message could not be read: {}", status.message())),
+    }
 }
 
 /// The deadline of the call came first.
@@ -150,7 +185,7 @@ fn invalid(violations: &Violations) -> Status {
     let mut details =
         ErrorDetails::with_error_info(reason::INVALID_ARGUMENT, DOMAIN, HashMap::new());
     for violation in violations.iter() {
-        details.add_bad_request_violation(violation.field, violation.description.as_ref());
+        details.add_bad_request_violation(violation.field.as_ref(), violation.description.as_ref());
     }
     build(Code::InvalidArgument, reason::INVALID_ARGUMENT, &message, details)
 }
@@ -226,11 +261,15 @@ mod tests {
 
     fn violations() -> Violations {
         [
-            Violation { field: "resource", description: "must be 1 to 512 bytes".into() },
-            Violation { field: "ttl", description: "must be 100ms to 1m".into() },
+            Violation { field: "resource".into(), description: "must be 1 to 512 bytes".into() },
+            Violation { field: "ttl".into(), description: "must be 100ms to 1m".into() },
         ]
         .into_iter()
         .collect()
+    }
+
+    fn foreign(code: Code) -> Refusal {
+        Refusal::Unreadable(Status::new(code, "tonic's own words"))
     }
 
     #[test]
@@ -246,6 +285,10 @@ mod tests {
             (Answer::OutOfTime.into(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             (Answer::Draining.into(), Code::Unavailable, "SERVER_DRAINING"),
             (Closed.into(), Code::Unavailable, "SERVER_DRAINING"),
+            (Refusal::TooManyStreams, Code::ResourceExhausted, "TOO_MANY_STREAMS"),
+            (foreign(Code::OutOfRange), Code::InvalidArgument, "MALFORMED_MESSAGE"),
+            (foreign(Code::Internal), Code::InvalidArgument, "MALFORMED_MESSAGE"),
+            (Refusal::Unreadable(malformed("ours")), Code::InvalidArgument, "MALFORMED_MESSAGE"),
             (Refusal::Unimplemented("not served"), Code::Unimplemented, "UNIMPLEMENTED"),
             (Answer::Released(Outcome::Released).into(), Code::Internal, "INTERNAL"),
         ] {

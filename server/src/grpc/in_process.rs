@@ -1,19 +1,21 @@
 //! Tests: the server as its clients meet it, over a socket, with memory masters behind it.
 
-use super::{Context, MasterNames, Rules, Settings, serve};
+mod streams;
+
+use super::{Context, MasterNames, Rules, Settings, Streams, serve};
 use crate::admin::{Readiness, Report};
 use crate::driver::{self, Handle};
 use crate::masters::Connector;
-use crate::masters::memory::dev_masters;
-use holdfast_engine::{MAX_WAITERS, Mutants, Params, RestartPolicy};
+use crate::masters::memory::{MemoryConnector, dev_masters};
+use holdfast_engine::{MAX_WAITERS, MIN_TTL, Mutants, Params, RestartPolicy, WATCH_POLL};
 use holdfast_proto::errors::{DOMAIN, REASON_TRAILER, reason};
 use holdfast_proto::v1::acquire_response::Outcome;
 use holdfast_proto::v1::admin_service_client::AdminServiceClient;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::{
     AcquireRequest, CheckFencingTokenRequest, DescribeLockRequest, ExtendRequest,
-    GetClusterStatusRequest, KeepAliveRequest, Lease, ListLocksRequest, MasterState,
-    ReleaseOutcome, ReleaseRequest, TokenStanding, describe_lock_response,
+    GetClusterStatusRequest, Lease, ListLocksRequest, MasterState, ReleaseOutcome, ReleaseRequest,
+    TokenStanding, describe_lock_response,
 };
 use http::Request;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use tonic_types::StatusExt;
 use tower::{Service, ServiceExt};
 
 const ACQUIRE: &str = "/holdfast.v1.LockService/Acquire";
+const MAX_STREAMS: usize = 100;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 struct Served {
@@ -42,6 +45,14 @@ struct Served {
 }
 
 async fn served() -> Served {
+    served_over(MAX_STREAMS, |connector| connector).await
+}
+
+/// With so many streams at most, over memory masters that something stands before.
+async fn served_over<C: Connector>(
+    max_streams: usize,
+    before: impl Fn(MemoryConnector) -> C,
+) -> Served {
     let params = Arc::new(Params {
         masters: NAMES.len(),
         drift_ppm: 10_000,
@@ -51,10 +62,13 @@ async fn served() -> Served {
         command_timeouts: vec![Duration::from_millis(100); NAMES.len()],
         connect_timeouts: vec![Duration::from_secs(1); NAMES.len()],
         max_waiters: MAX_WAITERS,
+        min_ttl: MIN_TTL,
+        max_hold: None,
+        watch_poll: WATCH_POLL,
         mutants: Mutants::default(),
     });
     let connectors = dev_masters(&params, "cfg", NAMES).into_iter();
-    let connectors = connectors.map(|connector| Box::new(connector) as Box<dyn Connector>);
+    let connectors = connectors.map(|connector| Box::new(before(connector)) as Box<dyn Connector>);
     let named = NAMES.map(str::to_owned).into_iter().zip(connectors).collect();
     let (driver, _) = driver::spawn(Arc::clone(&params), named, [7; 32]);
     while !driver.status().await.unwrap().has_quorum {
@@ -65,6 +79,7 @@ async fn served() -> Served {
         params,
         rules: Rules::default(),
         masters: MasterNames::new(NAMES.map(|name| (name.to_owned(), Vec::new()))),
+        streams: Streams::new(max_streams),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -167,9 +182,6 @@ async fn what_is_not_served_says_so() {
         "/holdfast.v1.LockService/",
         "/holdfast.v2.LockService/Acquire",
         "/",
-        "/holdfast.v1.LockService/WatchLeader",
-        "/holdfast.v1.LockService/Hold",
-        "/holdfast.v1.LockService/KeepAlive",
         "/holdfast.v1.AdminService/ForceRelease",
     ] {
         let status = served.raw(path, none, whole(b"")).await;
@@ -181,9 +193,6 @@ async fn what_is_not_served_says_so() {
 
     let listed = served.admin().list_locks(ListLocksRequest::default()).await.unwrap_err();
     assert_speaks_the_contract(&listed, Code::Unimplemented, reason::UNIMPLEMENTED, "ListLocks");
-    let stream = tokio_stream::iter([KeepAliveRequest::default()]);
-    let kept = served.locks().keep_alive(stream).await.unwrap_err();
-    assert_speaks_the_contract(&kept, Code::Unimplemented, reason::UNIMPLEMENTED, "KeepAlive");
 }
 
 #[tokio::test]

@@ -1,15 +1,19 @@
 //! LockService: one method an rpc. Each takes the time, parses, asks the driver and words the answer.
 //!
-//! Deliberately absent: waiting, retrying and deciding, which are the engine's; KeepAlive, Hold and
-//! WatchLeader, which this version does not serve.
+//! Deliberately absent: waiting, retrying and deciding, which are the engine's; what flows through the
+//! streams, a module each.
 
-use super::convert::{self, AcquireArgs, CheckArgs, ExtendArgs, Receipt, ReleaseArgs};
-use super::deadline;
+use super::convert::{self, AcquireArgs, CheckArgs, Receipt, ReleaseArgs};
+use super::desk::{Desk, name_call, span};
 use super::errors::{Lost, Refusal};
+use super::hold::Holding;
 use super::server::Context;
+use super::streams::Open;
+use super::{deadline, keep_alive, watch_leader};
 use crate::clock;
-use crate::telemetry::{AcquireOutcome, AcquireOutcomes, Throttle};
-use holdfast_engine::{Answer, Call, Claim, Granted, Instant, LeaseHash, Now, Resource};
+use crate::telemetry::{AcquireOutcome, AcquireOutcomes, StreamMethod};
+use futures_util::StreamExt;
+use holdfast_engine::{Answer, Call, Claim, Granted, Instant, Now};
 use holdfast_proto::v1::lock_service_server::LockService;
 use holdfast_proto::v1::{
     AcquireRequest, AcquireResponse, CheckFencingTokenRequest, CheckFencingTokenResponse,
@@ -17,28 +21,21 @@ use holdfast_proto::v1::{
     ReleaseRequest, ReleaseResponse, WatchLeaderRequest, WatchLeaderResponse, acquire_response,
 };
 use std::sync::Arc;
-use std::time::Duration;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::field::Empty;
-use tracing::{Instrument, Span, debug, debug_span, error, warn};
-
-/// NO_QUORUM is logged no more often than this; the transitions of the masters say the rest.
-const NO_QUORUM_LOG_PERIOD: Duration = Duration::from_secs(5);
+use tracing::{Instrument, warn};
 
 /// The service.
 #[derive(Debug)]
 pub struct LockApi {
-    context: Arc<Context>,
+    desk: Arc<Desk>,
     outcomes: AcquireOutcomes,
-    no_quorum_log: Throttle,
 }
 
 impl LockApi {
     /// The service over what `context` names.
     pub fn new(context: Arc<Context>) -> Self {
-        let no_quorum_log = Throttle::new(NO_QUORUM_LOG_PERIOD);
-        Self { context, outcomes: AcquireOutcomes::new(), no_quorum_log }
+        Self { desk: Arc::new(Desk::new(context)), outcomes: AcquireOutcomes::new() }
     }
 
     async fn acquire(
@@ -47,18 +44,18 @@ impl LockApi {
         received: Now,
     ) -> Result<AcquireResponse, Refusal> {
         let deadline = engine_deadline(&request, received);
-        let args = AcquireArgs::parse(request.into_inner(), &self.context.rules)?;
+        let args = AcquireArgs::parse(request.into_inner(), &self.desk.context.rules)?;
         let AcquireArgs { claim, wait, lease_id } = args;
         name_call(&claim.resource, Some(claim.lease));
         let call = Call::Acquire { claim: Arc::clone(&claim), wait, deadline };
-        let outcome = match self.context.driver.call(call).await? {
+        let outcome = match self.desk.context.driver.call(call).await? {
             Answer::Granted(granted) => {
                 let receipt = Receipt {
                     resource: &claim.resource,
                     lease_id,
                     token: granted.grant.token,
                     ttl: claim.ttl,
-                    masters: self.context.masters.len(),
+                    masters: self.desk.context.masters.len(),
                     received: received.boot,
                 };
                 match convert::lease(receipt, &granted.grant, clock::now().boot) {
@@ -83,38 +80,7 @@ impl LockApi {
             ttl = ?claim.ttl,
             "granted too late to be of use, given back: the masters or this replica are slow"
         );
-        self.context.driver.give_back(granted.give_back.clone());
-    }
-
-    async fn extend(
-        &self,
-        request: Request<ExtendRequest>,
-        received: Now,
-    ) -> Result<ExtendResponse, Refusal> {
-        let deadline = engine_deadline(&request, received);
-        let args = ExtendArgs::parse(request.into_inner(), &self.context.rules, received)?;
-        let ExtendArgs { renewal, lease_id } = args;
-        name_call(&renewal.resource, Some(renewal.lease));
-        if renewal.ttl.is_zero() {
-            return Err(Refusal::LeaseLost(Lost::MaxHold));
-        }
-        let call = Call::Extend { renewal: Arc::clone(&renewal), deadline };
-        match self.context.driver.call(call).await? {
-            Answer::Renewed(grant) => {
-                let receipt = Receipt {
-                    resource: &renewal.resource,
-                    lease_id,
-                    token: renewal.token,
-                    ttl: renewal.ttl,
-                    masters: self.context.masters.len(),
-                    received: received.boot,
-                };
-                let lease = convert::lease(receipt, &grant, clock::now().boot)
-                    .ok_or(Refusal::LeaseLost(Lost::TooLate))?;
-                Ok(ExtendResponse { lease: Some(lease) })
-            }
-            other => Err(other.into()),
-        }
+        self.desk.context.driver.give_back(granted.give_back.clone());
     }
 
     async fn release(
@@ -123,11 +89,11 @@ impl LockApi {
         received: Now,
     ) -> Result<ReleaseResponse, Refusal> {
         let deadline = engine_deadline(&request, received);
-        let args = ReleaseArgs::parse(request.into_inner(), &self.context.rules, received)?;
+        let args = ReleaseArgs::parse(request.into_inner(), &self.desk.context.rules, received)?;
         let ReleaseArgs { resource, lease, token } = args;
         name_call(&resource, Some(lease));
         let call = Call::Release { resource, lease, token, deadline };
-        match self.context.driver.call(call).await? {
+        match self.desk.context.driver.call(call).await? {
             Answer::Released(outcome) => {
                 Ok(ReleaseResponse { outcome: convert::released(outcome).into() })
             }
@@ -141,11 +107,11 @@ impl LockApi {
         received: Now,
     ) -> Result<CheckFencingTokenResponse, Refusal> {
         let deadline = engine_deadline(&request, received);
-        let args = CheckArgs::parse(request.get_ref(), &self.context.rules, received)?;
+        let args = CheckArgs::parse(request.get_ref(), &self.desk.context.rules, received)?;
         let CheckArgs { resource, token } = args;
         name_call(&resource, None);
         let call = Call::Read { resource, token: Some(token), deadline };
-        match self.context.driver.call(call).await? {
+        match self.desk.context.driver.call(call).await? {
             Answer::Standing { standing, newest } => Ok(CheckFencingTokenResponse {
                 standing: convert::standing(standing).into(),
                 newest_fencing_token: newest.0,
@@ -154,31 +120,30 @@ impl LockApi {
         }
     }
 
-    /// The one place where an error of a lock call is logged and becomes a status.
-    fn refuse(&self, rpc: &'static str, refusal: &Refusal) -> Status {
-        let status = refusal.to_status(&self.context.masters);
-        match refusal {
-            Refusal::Misanswered => error!(rpc, "the engine answered another question"),
-            Refusal::NoQuorum(_) => {
-                if let Some(unsaid) = self.no_quorum_log.admit(clock::now().boot) {
-                    warn!(rpc, unsaid, why = status.message(), "no quorum");
-                }
-            }
-            Refusal::Invalid(_)
-            | Refusal::LeaseLost(_)
-            | Refusal::Superseded
-            | Refusal::QueueFull
-            | Refusal::OutOfTime
-            | Refusal::Draining
-            | Refusal::Unimplemented(_) => {
-                debug!(rpc, code = ?status.code(), why = status.message(), "refused");
-            }
-        }
-        status
+    fn answer<T>(&self, rpc: &'static str, outcome: Result<T, Refusal>) -> Answered<T> {
+        outcome.map(Response::new).map_err(|refusal| self.desk.refuse(rpc, &refusal))
     }
 
-    fn answer<T>(&self, rpc: &'static str, outcome: Result<T, Refusal>) -> Answered<T> {
-        outcome.map(Response::new).map_err(|refusal| self.refuse(rpc, &refusal))
+    /// Answers at once with a stream of what `messages` makes of the request.
+    async fn open<R, T>(
+        &self,
+        method: StreamMethod,
+        request: Request<R>,
+        messages: impl AsyncFnOnce(R) -> Result<BoxStream<T>, Refusal>,
+    ) -> Answered<Open<T>> {
+        let span = span(method.name());
+        let opening = async {
+            let timeout = deadline::of(&request);
+            let opened = match self.desk.context.streams.enter(method) {
+                Ok(entered) => messages(request.into_inner()).await.map(|messages| {
+                    let call = (Arc::clone(&self.desk), entered, span.clone());
+                    Open::new(call, timeout, messages)
+                }),
+                Err(refusal) => Err(refusal),
+            };
+            self.answer(method.name(), opened)
+        };
+        opening.instrument(span.clone()).await
     }
 }
 
@@ -199,8 +164,10 @@ impl LockService for LockApi {
     async fn extend(&self, request: Request<ExtendRequest>) -> Answered<ExtendResponse> {
         let received = clock::now();
         let call = async {
-            let outcome = self.extend(request, received).await;
-            self.answer("Extend", outcome)
+            let deadline = engine_deadline(&request, received);
+            let outcome = self.desk.extend(request.into_inner(), deadline, received).await;
+            let lease = outcome.map(|lease| ExtendResponse { lease: Some(lease) });
+            self.answer("Extend", lease)
         };
         call.instrument(span("Extend")).await
     }
@@ -214,31 +181,37 @@ impl LockService for LockApi {
         call.instrument(span("Release")).await
     }
 
-    type KeepAliveStream = BoxStream<KeepAliveResponse>;
+    type KeepAliveStream = Open<KeepAliveResponse>;
 
     async fn keep_alive(
         &self,
-        _: Request<Streaming<KeepAliveRequest>>,
+        request: Request<Streaming<KeepAliveRequest>>,
     ) -> Answered<Self::KeepAliveStream> {
-        let why = "this version of the server does not serve KeepAlive: use Extend";
-        self.answer("KeepAlive", Err(Refusal::Unimplemented(why)))
+        self.open(StreamMethod::KeepAlive, request, async |inbound| {
+            Ok(keep_alive::responses(Arc::clone(&self.desk), inbound).boxed())
+        })
+        .await
     }
 
-    type HoldStream = BoxStream<HoldResponse>;
+    type HoldStream = Open<HoldResponse>;
 
-    async fn hold(&self, _: Request<Streaming<HoldRequest>>) -> Answered<Self::HoldStream> {
-        let why = "this version of the server does not serve Hold: use Acquire and Extend";
-        self.answer("Hold", Err(Refusal::Unimplemented(why)))
+    async fn hold(&self, request: Request<Streaming<HoldRequest>>) -> Answered<Self::HoldStream> {
+        self.open(StreamMethod::Hold, request, async |inbound| {
+            Ok(Holding::new(Arc::clone(&self.desk), inbound).boxed())
+        })
+        .await
     }
 
-    type WatchLeaderStream = BoxStream<WatchLeaderResponse>;
+    type WatchLeaderStream = Open<WatchLeaderResponse>;
 
     async fn watch_leader(
         &self,
-        _: Request<WatchLeaderRequest>,
+        request: Request<WatchLeaderRequest>,
     ) -> Answered<Self::WatchLeaderStream> {
-        let why = "this version of the server does not serve WatchLeader";
-        self.answer("WatchLeader", Err(Refusal::Unimplemented(why)))
+        self.open(StreamMethod::WatchLeader, request, async |request| {
+            Ok(watch_leader::responses(Arc::clone(&self.desk), &request).await?.boxed())
+        })
+        .await
     }
 
     async fn check_fencing_token(
@@ -254,25 +227,9 @@ impl LockService for LockApi {
     }
 }
 
-/// The span of one call. It is named once the request is parsed.
-fn span(rpc: &'static str) -> Span {
-    debug_span!("call", rpc, resource = Empty, lease = Empty)
-}
-
-/// What the call is about, for every line logged on its behalf: of the lease only a fingerprint.
-fn name_call(resource: &Resource, lease: Option<LeaseHash>) {
-    let span = Span::current();
-    span.record("resource", tracing::field::debug(resource));
-    if let Some(lease) = lease {
-        span.record("lease", tracing::field::debug(lease));
-    }
-}
-
 /// Until when an answer of the engine is of use to the client.
 pub(super) fn engine_deadline<T>(request: &Request<T>, received: Now) -> Option<Instant> {
-    let timeout = request.metadata().get(deadline::HEADER)?;
-    let timeout = deadline::parse(timeout.as_encoded_bytes())?;
-    Some(received.boot + deadline::for_the_engine(timeout))
+    Some(received.boot + deadline::for_the_engine(deadline::of(request)?))
 }
 
 fn kind(outcome: &Result<AcquireResponse, Refusal>) -> AcquireOutcome {
@@ -288,6 +245,11 @@ fn kind(outcome: &Result<AcquireResponse, Refusal>) -> AcquireOutcome {
         Err(Refusal::NoQuorum(_)) => AcquireOutcome::NoQuorum,
         Err(Refusal::OutOfTime) => AcquireOutcome::OutOfTime,
         Err(Refusal::Draining) => AcquireOutcome::Draining,
-        Err(Refusal::Unimplemented(_) | Refusal::Misanswered) => AcquireOutcome::Failed,
+        Err(
+            Refusal::TooManyStreams
+            | Refusal::Unreadable(_)
+            | Refusal::Unimplemented(_)
+            | Refusal::Misanswered,
+        ) => AcquireOutcome::Failed,
     }
 }

@@ -8,17 +8,25 @@
 mod admin_service;
 pub mod convert;
 mod deadline;
+mod desk;
 pub mod errors;
+mod guard;
 mod health;
+mod hold;
 #[cfg(test)]
 mod in_process;
+mod keep_alive;
 mod layers;
 mod lock_service;
 mod masters;
 mod server;
+mod streams;
+mod teller;
+mod watch_leader;
 
 pub use admin_service::AdminApi;
 pub use convert::Rules;
 pub use lock_service::LockApi;
 pub use masters::MasterNames;
 pub use server::{Context, ServeError, Settings, Tls, serve};
+pub use streams::Streams;

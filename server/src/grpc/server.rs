@@ -6,6 +6,7 @@ use super::health;
 use super::layers::{ContractLayer, ObserveLayer};
 use super::lock_service::LockApi;
 use super::masters::MasterNames;
+use super::streams::Streams;
 use crate::admin::Readiness;
 use crate::driver::Handle;
 use crate::telemetry::RpcMetrics;
@@ -44,6 +45,8 @@ pub struct Context {
     pub rules: Rules,
     /// How the masters are called.
     pub masters: MasterNames,
+    /// The streams that are open, and how many may be.
+    pub streams: Streams,
 }
 
 /// How the server serves.

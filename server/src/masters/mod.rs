@@ -10,12 +10,15 @@ pub mod memory;
 pub mod redis;
 
 use futures_util::future::BoxFuture;
-use holdfast_engine::{Ask, Down, Reply, Resource, Session};
+use holdfast_engine::{Ask, Down, Notice, Reply, Resource, Session};
 use std::fmt;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What the text of [`holdfast_engine::Standing::Misfit`] begins with; then the fields that differ.
 pub const MISFIT: &str = "configuration differs: ";
+
+/// How many locks a Scan looks at in one go, about.
+const PAGE: usize = 512;
 
 /// Makes connections to one configured master.
 pub trait Connector: Send + 'static {
@@ -61,13 +64,8 @@ pub trait Link: Send {
 pub enum Event {
     /// Notices about this resource arrive from now on.
     Subscribed(Resource),
-    /// Another replica, or this one, gave a resource back.
-    Notice {
-        /// Which.
-        resource: Resource,
-        /// The replica that says so.
-        origin: u64,
-    },
+    /// Another replica, or this one, says what happened to a resource.
+    Notice(Resource, Notice),
     /// The process is older than it was: its machine was restored from a snapshot.
     Rewound,
     /// The connection is of no more use: lost, or the process behind it is not what it was.

@@ -129,6 +129,7 @@ mod tests {
             clock_fits: true,
             resting: None,
             waiters: 7,
+            leases: 0,
         };
         with_local_recorder(&recorder, || {
             let names = ["a", "b", "c"].map(str::to_owned).into();

@@ -30,6 +30,10 @@ pub mod names {
     pub const CLOCK_FITS: &str = "holdfast_clock_fits";
     /// Acquires that wait for their turn.
     pub const WAITERS: &str = "holdfast_waiters";
+    /// Streams that are open, by method.
+    pub const STREAMS: &str = "holdfast_streams";
+    /// Leases that Hold said were lost, by reason.
+    pub const LEASES_LOST: &str = "holdfast_leases_lost_total";
 }
 
 /// From an echo (50 us) over a round of the masters (1 ms) to the longest wait (a minute).
@@ -79,6 +83,12 @@ fn describe() {
         "1 if this replica's clock is within bounds of a quorum of masters, else 0"
     );
     describe_gauge!(names::WAITERS, Unit::Count, "Acquire calls that wait for their turn");
+    describe_gauge!(names::STREAMS, Unit::Count, "Streams that are open, by method");
+    describe_counter!(
+        names::LEASES_LOST,
+        Unit::Count,
+        "Leases whose loss was told on a Hold stream, by reason"
+    );
 }
 
 #[cfg(test)]
@@ -91,7 +101,7 @@ mod tests {
         let recorder = builder().unwrap().build_recorder();
         with_local_recorder(&recorder, || {
             describe();
-            for name in [names::REQUESTS, names::ACQUIRE_OUTCOMES] {
+            for name in [names::REQUESTS, names::ACQUIRE_OUTCOMES, names::LEASES_LOST] {
                 counter!(name).increment(1);
             }
             histogram!(names::REQUEST_DURATION).record(0.002);
@@ -104,6 +114,7 @@ mod tests {
                 names::QUORUM,
                 names::CLOCK_FITS,
                 names::WAITERS,
+                names::STREAMS,
             ] {
                 gauge!(name).set(1.0);
             }
@@ -112,7 +123,7 @@ mod tests {
         let text = recorder.handle().render();
         let kinds = text.lines().filter(|line| line.starts_with("# TYPE")).count();
         let helps = text.lines().filter(|line| line.starts_with("# HELP")).count();
-        assert_eq!((kinds, helps), (11, 11), "{text}");
+        assert_eq!((kinds, helps), (13, 13), "{text}");
         assert!(text.contains("holdfast_requests_total 1"), "{text}");
         let bucket = "holdfast_request_duration_seconds_bucket{le=\"0.0025\"} 1";
         assert!(text.contains(bucket), "{text}");

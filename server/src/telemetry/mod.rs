@@ -6,11 +6,13 @@ mod logs;
 mod masters;
 mod metrics;
 mod rpc;
+mod streams;
 mod throttle;
 
 pub use acquires::{AcquireOutcome, AcquireOutcomes};
-pub use logs::{LogError, init as init_logs};
+pub use logs::{AUDIT, LogError, init as init_logs};
 pub use masters::MasterWatch;
 pub use metrics::{MetricsError, install as install_metrics, names};
 pub use rpc::RpcMetrics;
+pub use streams::{LeasesLost, OpenStreams, StreamMethod};
 pub use throttle::Throttle;

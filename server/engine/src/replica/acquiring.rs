@@ -16,6 +16,10 @@ use std::time::Duration;
 pub(super) const COURTESY: (Duration, Duration) =
     (Duration::from_millis(2), Duration::from_millis(10));
 
+/// Places in a queue are told so much after they changed, plus so much for each waiter.
+const TELL_PLACES: Duration = Duration::from_millis(50);
+const TELL_PLACE: Duration = Duration::from_micros(100);
+
 impl Replica {
     pub(super) fn begin_acquire(
         &mut self,
@@ -26,6 +30,10 @@ impl Replica {
         now: Now,
     ) {
         let resource = claim.resource.clone();
+        let curious = self.sessions.contains(id);
+        if !curious {
+            self.supersede_lease(&resource, claim.lease, now);
+        }
         let patient = wait > Duration::ZERO;
         let patience = if patient { wait } else { GIVE_UP };
         let soft = hard.map_or(now.boot + patience, |hard| hard.min(now.boot + patience));
@@ -37,6 +45,8 @@ impl Replica {
             soft,
             hard,
             stage: Stage::Waiting,
+            curious,
+            told: None,
             trouble: None,
         };
 
@@ -58,11 +68,48 @@ impl Replica {
             self.answer(id, Answer::QueueFull);
             return;
         }
+        let asleep = queue.head_is_asleep();
         let ticket = self.enqueue(&resource, entry);
         if holder_retries {
             self.attempt(&resource, ticket, now);
         }
         self.serve(&resource, now);
+        if asleep {
+            self.tell_position(&resource, ticket, now);
+        } else if curious {
+            self.places_moved(&resource, now);
+        }
+    }
+
+    /// A Hold learns its place at once when it begins to wait.
+    pub(super) fn tell_position(&mut self, resource: &Resource, ticket: u64, now: Now) {
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        let place = queue.place_of(ticket);
+        let Some(entry) = queue.get_mut(ticket) else { return };
+        if entry.curious && entry.patient && !matches!(entry.stage, Stage::Asking(_)) {
+            entry.told = Some(place);
+            let call = CallId(entry.call);
+            self.session_queued(call, place, now);
+        }
+    }
+
+    /// Holds learn their new places a little later, and the later the more of them there are: a long
+    /// queue must not do more telling than serving.
+    pub(super) fn places_moved(&mut self, resource: &Resource, now: Now) {
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        if !std::mem::replace(&mut queue.telling, true) {
+            let waiters = u32::try_from(queue.waiters()).unwrap_or(u32::MAX);
+            let at = now.boot + TELL_PLACES + TELL_PLACE * waiters;
+            self.set_timer(at, Timer::Places(resource.clone()));
+        }
+    }
+
+    pub(super) fn tell_places(&mut self, resource: &Resource, now: Now) {
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        queue.telling = false;
+        for (call, place) in queue.places_to_tell() {
+            self.session_queued(CallId(call), place, now);
+        }
     }
 
     fn enqueue(&mut self, resource: &Resource, entry: Entry) -> u64 {
@@ -103,6 +150,7 @@ impl Replica {
             self.attempt(resource, ticket, now);
         }
         self.serve(resource, now);
+        self.tell_position(resource, ticket, now);
     }
 
     /// The entry is gone: its attempt is taken back and the next one is served.
@@ -126,17 +174,22 @@ impl Replica {
     pub(super) fn serve(&mut self, resource: &Resource, now: Now) {
         let Some(queue) = self.queues.get_mut(resource) else { return };
         let Some(head) = queue.head() else {
-            if queue.subscribed {
+            let subscribed = queue.subscribed;
+            self.queues.remove(resource);
+            if subscribed && !self.listens(resource) {
                 self.outputs.push_back(Output::Unsubscribe(resource.clone()));
             }
-            self.queues.remove(resource);
             return;
         };
         let next_try = queue.next_try;
+        let shifted = std::mem::take(&mut queue.shifted);
         match queue.get(head).map(|entry| entry.stage) {
             Some(Stage::Waiting) if next_try <= now.boot => self.attempt(resource, head, now),
             Some(Stage::Pausing(until)) if until <= now.boot => self.attempt(resource, head, now),
             _ => {}
+        }
+        if shifted {
+            self.places_moved(resource, now);
         }
     }
 
@@ -163,13 +216,6 @@ impl Replica {
         }
     }
 
-    /// A notice was heard by so many: waiters of other replicas are among them or not.
-    pub(super) fn count_listeners(&mut self, resource: &Resource, listeners: u32) {
-        if let Some(queue) = self.queues.get_mut(resource) {
-            queue.crowded = listeners > u32::from(queue.subscribed);
-        }
-    }
-
     /// This replica renewed the holder's lease.
     pub(super) fn note_renewal(
         &mut self,
@@ -190,8 +236,7 @@ impl Replica {
             self.serve(resource, now);
             return;
         }
-        if !queue.subscribed {
-            queue.subscribed = true;
+        if !std::mem::replace(&mut queue.subscribed, true) && !self.watches.contains_key(resource) {
             self.outputs.push_back(Output::Subscribe(resource.clone()));
         }
         self.set_timer(next_try, Timer::Queue(resource.clone()));
@@ -243,4 +288,13 @@ pub(super) fn held(queue: &Queue, now: Instant) -> Answer {
     let nobody = Occupant { lock: None, remaining: None };
     let occupant = queue.note.as_ref().map_or(nobody, |note| note.occupant(now));
     Answer::Held(Held { occupant, waiters: queue.waiters() })
+}
+
+impl Replica {
+    /// Who holds a resource, as far as its queue knows.
+    pub(super) fn known_holder(&self, resource: &Resource, now: Instant) -> Option<Held> {
+        let queue = self.queues.get(resource)?;
+        let occupant = queue.note.as_ref()?.occupant(now);
+        Some(Held { occupant, waiters: queue.waiters() })
+    }
 }

@@ -8,7 +8,7 @@ use crate::ids::{LeaseHash, MasterId, Resource};
 use crate::master::Purpose;
 use crate::params::{GIVE_UP, POLL};
 use crate::queue::{Note, Stage};
-use crate::script::{Body, Claim, Lock, Occupant};
+use crate::script::{Body, Change, Claim, Lock, Occupant};
 use crate::time::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,12 +86,17 @@ impl Replica {
 
     fn granted(&mut self, attempt: Attempt, grant: Grant, now: Now) {
         let Attempt { mut acquire, ticket } = attempt;
+        let voters = acquire.tally().masters(|body| matches!(body, Some(Body::Ok { .. })));
         let claim = Arc::clone(acquire.claim());
         let resource = claim.resource.clone();
         self.tokens.note(&resource, grant.token);
-        let (masters, request) = acquire.cleanup();
+        let (masters, _) = acquire.cleanup();
+        let (nonce, ballot) = (acquire.nonce(), grant.token);
+        let (lease, until) = (claim.lease, now.boot + claim.ttl);
         let give_back =
-            GiveBack { resource: resource.clone(), request, masters, until: now.boot + claim.ttl };
+            GiveBack { resource: resource.clone(), lease, nonce, ballot, masters, until };
+        self.leases.note(&resource, lease, grant.valid_until, now.boot);
+        self.publish(&resource, Change::Elected, grant.token, now);
 
         let jitter = self.jitter(Duration::ZERO, COURTESY.1);
         let retry_at = now.boot + (claim.ttl + jitter).min(self.poll());
@@ -99,12 +104,19 @@ impl Replica {
         let Some(entry) = queue.remove(ticket) else { return };
         queue.note = Some(Note::new(occupant(&claim, &acquire, &grant), now.boot));
         queue.next_try = retry_at;
-        self.answer(CallId(entry.call), Answer::Granted(Granted { grant, give_back }));
+        self.answer(CallId(entry.call), Answer::Granted(Granted { grant, voters, give_back }));
         self.answer_impatient(&resource, now);
         if self.queues.get(&resource).is_some_and(|queue| !queue.is_empty()) {
             self.sleep(&resource, retry_at, now);
         }
         self.serve(&resource, now);
+    }
+
+    /// The attempt counts for nothing: it is taken back, and another one follows.
+    pub(super) fn attempt_anew(&mut self, mut attempt: Attempt, now: Now) {
+        self.clean_up(&mut attempt.acquire, now);
+        let resource = attempt.acquire.claim().resource.clone();
+        self.failed_attempt(&resource, attempt.ticket, Failure::Outrun, Vec::new(), now);
     }
 
     fn failed_attempt(
@@ -168,15 +180,20 @@ impl Replica {
         // Released while these answers were under way: they may be from before.
         queue.next_try = if queue.woken { now.boot } else { now.boot + free_in };
         let next_try = queue.next_try;
+        let mut waits = None;
         if let Some(entry) = queue.get_mut(ticket) {
             entry.stage = Stage::Waiting;
             entry.trouble = None;
+            waits = Some(ticket).filter(|_| entry.told.is_none());
             if now.boot >= entry.soft
                 && let Some(entry) = queue.remove(ticket)
             {
                 let answer = held(queue, now.boot);
                 self.answer(CallId(entry.call), answer);
             }
+        }
+        if let Some(ticket) = waits {
+            self.tell_position(resource, ticket, now);
         }
         self.answer_impatient(resource, now);
         self.let_holder_retry(resource, holder, now);

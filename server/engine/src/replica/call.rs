@@ -3,7 +3,7 @@
 use crate::acquire::Grant;
 use crate::ballot::Ballot;
 use crate::extend::Loss;
-use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
+use crate::ids::{LeaseHash, MasterId, MasterSet, Nonce, Resource};
 use crate::master::{MasterState, Session};
 use crate::reading::{Reading, TokenStanding};
 use crate::release::Outcome;
@@ -46,6 +46,26 @@ pub enum Call {
         /// The caller's own.
         deadline: Option<Instant>,
     },
+    /// Take a lease back from its holder.
+    ForceRelease {
+        /// What is locked.
+        resource: Resource,
+        /// The token that is meant.
+        token: Ballot,
+        /// Delete it now; otherwise it cannot be extended any more and expires.
+        immediate: bool,
+        /// The caller's own.
+        deadline: Option<Instant>,
+    },
+    /// Ask one master which resources have a lock there.
+    Scan {
+        /// Which one.
+        master: MasterId,
+        /// Only those that begin with this.
+        prefix: Arc<str>,
+        /// Where to go on; zero begins.
+        cursor: u64,
+    },
     /// Look at a resource.
     Read {
         /// Which.
@@ -74,6 +94,15 @@ pub enum Answer {
     Lost(Loss),
     /// Release: what happened.
     Released(Outcome),
+    /// ForceRelease: what happened.
+    Forced(Forced),
+    /// Scan: some of them.
+    Scanned {
+        /// Where to go on; zero: these were the last.
+        cursor: u64,
+        /// In no order; one may appear twice.
+        resources: Vec<Resource>,
+    },
     /// Read: what each master shows.
     Shown {
         /// The answers.
@@ -100,11 +129,41 @@ pub enum Answer {
     Draining,
 }
 
+/// What a ForceRelease came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forced {
+    /// So many masters let it end where it is; expired at the latest after `remaining`.
+    Revoked {
+        /// How many.
+        masters: usize,
+        /// Until the last one lets it go.
+        remaining: Duration,
+    },
+    /// So many masters deleted it.
+    Deleted {
+        /// How many.
+        masters: usize,
+    },
+    /// A lease with this token holds the resource instead.
+    Mismatch(Ballot),
+    /// Nobody holds it.
+    NotHeld,
+    /// Another Redlock library holds it.
+    Foreign,
+    /// Too few masters answered; so many did it.
+    Unconfirmed {
+        /// How many.
+        masters: usize,
+    },
+}
+
 /// A grant on its way to its caller.
 #[derive(Debug, Clone)]
 pub struct Granted {
     /// Token and validity.
     pub grant: Grant,
+    /// Who had voted when it was decided.
+    pub voters: MasterSet,
     /// What takes it back if it cannot be delivered.
     pub give_back: GiveBack,
 }
@@ -113,9 +172,23 @@ pub struct Granted {
 #[derive(Debug, Clone)]
 pub struct GiveBack {
     pub(crate) resource: Resource,
-    pub(crate) request: Request,
+    pub(crate) lease: LeaseHash,
+    pub(crate) nonce: Nonce,
+    /// The highest that was drawn for it.
+    pub(crate) ballot: Ballot,
     pub(crate) masters: MasterSet,
     pub(crate) until: Instant,
+}
+
+impl GiveBack {
+    pub(crate) fn request(&self) -> Request {
+        Request::Cleanup {
+            resource: self.resource.clone(),
+            lease: self.lease,
+            nonce: self.nonce,
+            ballot: self.ballot,
+        }
+    }
 }
 
 /// Contention.
@@ -173,6 +246,8 @@ pub struct Status {
     pub resting: Option<Duration>,
     /// Acquires that wait for their turn.
     pub waiters: usize,
+    /// Leases granted or renewed here last whose validity has not ended.
+    pub leases: usize,
 }
 
 pub(super) fn describe(answer: Option<&Body>) -> String {
@@ -204,7 +279,9 @@ pub(super) fn describe(answer: Option<&Body>) -> String {
             | Body::Refused
             | Body::Cleaned
             | Body::Released(_)
+            | Body::Revoked
             | Body::Dropped
+            | Body::Scanned { .. }
             | Body::Published(_)
             | Body::Observed(_),
         ) => "answered".into(),

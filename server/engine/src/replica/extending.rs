@@ -2,6 +2,7 @@
 //! do not have the lease, in the background.
 
 use super::call::{Answer, CallId};
+use super::holding::News;
 use super::{Operation, Place, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::extend::{Extend, Loss, Verdict};
@@ -9,7 +10,7 @@ use crate::ids::{Info, MasterId, MasterSet};
 use crate::master::Purpose;
 use crate::mutants::Mutant;
 use crate::params::GIVE_UP;
-use crate::script::{Body, Renewal, Request, Standing};
+use crate::script::{Body, Change, Renewal, Request, Standing};
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ const EXTRA_ROUNDS: u8 = 2;
 #[derive(Debug)]
 pub(super) struct Extending {
     call: Option<CallId>,
+    /// The Hold whose lease it renews: when that ends, so does everything that follows.
+    session: Option<CallId>,
     soft: Instant,
     machine: Extend,
     phase: Phase,
@@ -51,7 +54,12 @@ impl Replica {
         deadline: Option<Instant>,
         now: Now,
     ) {
-        let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
+        let session = Some(id).filter(|id| self.sessions.contains(*id));
+        let soft = match (deadline, session) {
+            // A Hold goes on trying for as long as it has something to renew.
+            (Some(deadline), Some(_)) => deadline,
+            (deadline, _) => deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP)),
+        };
         let operation = self.number();
         self.calls.insert(id, Place::Operation(operation));
         self.set_timer(soft, Timer::Operation(operation));
@@ -60,7 +68,7 @@ impl Replica {
         let machine = Extend::new(renewal, Ballot::ZERO, &self.params, now.boot);
         let phase = Phase::Asking;
         let mut extending =
-            Extending { call: Some(id), soft, machine, phase, extra_rounds: EXTRA_ROUNDS };
+            Extending { call: Some(id), session, soft, machine, phase, extra_rounds: EXTRA_ROUNDS };
         self.extend_again(operation, &mut extending, now);
         self.operations.insert(operation, Operation::Extend(extending));
     }
@@ -72,6 +80,9 @@ impl Replica {
         (master, purpose, body): (MasterId, Purpose, Body),
         now: Now,
     ) -> Option<Operation> {
+        if extending.session.is_some_and(|session| !self.sessions.renews(session)) {
+            return None;
+        }
         match (&mut extending.phase, purpose) {
             (Phase::Learning(tally), Purpose::Round { round: 0, .. }) => {
                 tally.record(master, body);
@@ -151,9 +162,7 @@ impl Replica {
     /// masters have seen, if the token is above every ballot it knows.
     fn extend_again(&mut self, operation: u64, extending: &mut Extending, now: Now) {
         if !self.clock_fits(now) {
-            let until = self.backoff(now);
-            extending.phase = Phase::Pausing;
-            self.set_timer(until, Timer::Operation(operation));
+            self.extend_later(operation, extending, now);
             return;
         }
         let renewal = extending.machine.renewal();
@@ -169,6 +178,9 @@ impl Replica {
         } else {
             self.draw(now)
         };
+        if let Some(session) = extending.session {
+            self.sessions.note_ballot(session, ballot);
+        }
         extending.machine.next_round(ballot, &self.params, now.boot);
         let (round, request) = (extending.machine.round(), extending.machine.request());
         self.fan_out(operation, round, &request, now);
@@ -185,10 +197,15 @@ impl Replica {
             Verdict::Pending => {}
             Verdict::Renewed(grant) => {
                 if let Some(call) = extending.call.take() {
-                    self.answer(call, Answer::Renewed(grant));
                     let renewal = Arc::clone(extending.machine.renewal());
-                    self.tokens.note(&renewal.resource, renewal.token);
-                    self.note_renewal(&renewal.resource, renewal.lease, renewal.ttl, now);
+                    let Renewal { resource, lease, token, ttl, .. } = &*renewal;
+                    self.leases.note(resource, *lease, grant.valid_until, now.boot);
+                    self.answer(call, Answer::Renewed(grant));
+                    self.tokens.note(resource, *token);
+                    self.note_renewal(resource, *lease, *ttl, now);
+                    if renewal.metadata.is_some() {
+                        self.publish(resource, Change::Updated, *token, now);
+                    }
                 }
                 extending.phase = Phase::Settling;
             }
@@ -198,11 +215,7 @@ impl Replica {
                 self.answer(extending.call.take()?, Answer::Lost(loss));
                 return None;
             }
-            Verdict::Again => {
-                let until = self.backoff(now);
-                extending.phase = Phase::Pausing;
-                self.set_timer(until, Timer::Operation(operation));
-            }
+            Verdict::Again => self.extend_later(operation, &mut extending, now),
         }
         if matches!(extending.phase, Phase::Settling) && extending.machine.tally().pending() == 0 {
             return self.settled(operation, extending, now);
@@ -210,8 +223,28 @@ impl Replica {
         Some(Operation::Extend(extending))
     }
 
+    /// The round under way counts for nothing.
+    pub(super) fn extend_anew(&mut self, operation: u64, extending: &mut Extending, now: Now) {
+        if matches!(extending.phase, Phase::Asking) {
+            self.extend_again(operation, extending, now);
+        }
+    }
+
+    fn extend_later(&mut self, operation: u64, extending: &mut Extending, now: Now) {
+        let until = self.backoff(now);
+        extending.phase = Phase::Pausing;
+        self.set_timer(until, Timer::Operation(operation));
+        if let Some(session) = extending.session {
+            self.session_news.push_back((session, News::RoundFailed));
+        }
+    }
+
     fn settled(&mut self, operation: u64, mut extending: Extending, now: Now) -> Option<Operation> {
         let params = Arc::clone(&self.params);
+        if let Some(session) = extending.session {
+            let voters = extending.machine.voters();
+            self.session_news.push_back((session, News::Settled(voters)));
+        }
         let reachable =
             |master: &MasterId| self.masters[master.index()].askable(&params, now).is_ok();
         let missing: MasterSet = extending.machine.missing().iter().filter(reachable).collect();

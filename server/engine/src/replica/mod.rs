@@ -10,23 +10,35 @@ mod asking;
 mod attempting;
 mod call;
 mod extending;
+mod forcing;
+mod holding;
+mod leases;
+mod noticing;
 mod reading;
 mod releasing;
+mod scanning;
 mod tending;
+mod watching;
 
 pub use call::{
-    Answer, Call, CallId, GiveBack, Granted, Held, MasterAnswer, MasterView, Status, Waiter,
+    Answer, Call, CallId, Forced, GiveBack, Granted, Held, MasterAnswer, MasterView, Status, Waiter,
 };
+pub(crate) use forcing::Meant;
 
 use crate::ballot::{Ballot, BallotClock};
+use crate::hold::HoldEvent;
 use crate::ids::{MasterId, Nonce, Resource};
 use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
-use crate::params::{BACKOFF, Params};
+use crate::params::{BACKOFF, CLOCK_WINDOW, Params};
 use crate::queue::Queue;
-use crate::script::{Ask, Body, Reply};
+use crate::script::{Ask, Body, Change, Reply};
 use crate::time::{Instant, Now};
+use crate::view::View;
 use attempting::Attempt;
 use extending::Extending;
+use forcing::Forcing;
+use holding::{News, Sessions};
+use leases::Leases;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use reading::ReadingOp;
@@ -35,6 +47,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use watching::{Look, Watch};
 
 /// What the replica wants done.
 #[derive(Debug)]
@@ -43,6 +56,10 @@ pub enum Output {
     Ask(Ask),
     /// Tell a caller.
     Answer(CallId, Answer),
+    /// Tell the client of a Hold.
+    Event(CallId, HoldEvent),
+    /// Tell everybody who watches a resource.
+    View(Resource, Arc<View>),
     /// Give up the connection to this master and make a new one.
     Reset(MasterId),
     /// Listen for notices about a resource.
@@ -62,19 +79,26 @@ pub struct Replica {
     operations: BTreeMap<u64, Operation>,
     queues: BTreeMap<Resource, Queue>,
     calls: BTreeMap<CallId, Place>,
+    sessions: Sessions,
+    watches: BTreeMap<Resource, Watch>,
+    leases: Leases,
     tokens: reading::Tokens,
     timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
     outputs: VecDeque<Output>,
     /// Answers that are known without asking; fed back before a `handle_*` returns.
     echoes: VecDeque<(MasterId, Purpose, Body)>,
+    /// What happened to calls of sessions; handled before a `handle_*` returns.
+    session_news: VecDeque<(CallId, News)>,
     last_number: u64,
     draining: bool,
     /// This replica's own clock stood still: until then it proposes nothing.
     resting_until: Instant,
+    /// How far the wall clock is ahead of the boot clock: a step of either shows here.
+    wall_ahead: i64,
 }
 
 /// Where a call is being served.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Place {
     Queue(Resource, u64),
     Operation(u64),
@@ -86,6 +110,9 @@ enum Operation {
     Extend(Extending),
     Release(Releasing),
     Read(ReadingOp),
+    Look(Look),
+    Force(Forcing),
+    Scan(CallId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +121,12 @@ enum Timer {
     Queue(Resource),
     /// This waiter's time is up, or its pause is over.
     Waiter(Resource, u64),
+    /// Holds in this queue learn their places.
+    Places(Resource),
+    /// This Hold must renew, warn or end.
+    Session(CallId),
+    /// This watched resource is read again.
+    Watch(Resource),
     /// This operation's pause is over, or its time is up.
     Operation(u64),
 }
@@ -113,13 +146,18 @@ impl Replica {
             operations: BTreeMap::new(),
             queues: BTreeMap::new(),
             calls: BTreeMap::new(),
+            sessions: Sessions::default(),
+            watches: BTreeMap::new(),
+            leases: Leases::default(),
             tokens: reading::Tokens::default(),
             timers: BinaryHeap::new(),
             outputs: VecDeque::new(),
             echoes: VecDeque::new(),
+            session_news: VecDeque::new(),
             last_number: 0,
             draining: false,
             resting_until: now.boot,
+            wall_ahead: wall_ahead(now),
             params,
         }
     }
@@ -136,10 +174,16 @@ impl Replica {
             }
             Call::Extend { renewal, deadline } => self.begin_extend(id, renewal, deadline, now),
             Call::Release { resource, lease, token, deadline } => {
-                self.begin_release(id, (resource, lease, token), deadline, now);
+                self.begin_release(id, (resource, lease, token), Change::Released, deadline, now);
             }
             Call::Read { resource, token, deadline } => {
                 self.begin_read(id, resource, token, deadline, now);
+            }
+            Call::ForceRelease { resource, token, immediate, deadline } => {
+                self.begin_force(id, (resource, token, immediate), deadline, now);
+            }
+            Call::Scan { master, prefix, cursor } => {
+                self.begin_scan(id, (master, prefix, cursor), now);
             }
         }
         self.settle(now);
@@ -157,9 +201,16 @@ impl Replica {
 
     /// A grant could not be delivered: nobody knows of it, so it is taken back.
     pub fn handle_undelivered(&mut self, give_back: GiveBack, now: Now) {
-        self.errand_to_all(&give_back.request, give_back.masters, give_back.until, now);
-        self.wake(&give_back.resource, None, now);
+        self.give_back(&give_back, now);
         self.settle(now);
+    }
+
+    fn give_back(&mut self, give_back: &GiveBack, now: Now) {
+        let GiveBack { resource, lease, ballot, .. } = give_back;
+        self.errand_to_all(&give_back.request(), give_back.masters, give_back.until, now);
+        self.publish(resource, Change::Released, *ballot, now);
+        self.leases.forget(resource, *lease);
+        self.wake(resource, Some(*lease), now);
     }
 
     /// A connection to a master is up, and this is who answers there.
@@ -192,6 +243,7 @@ impl Replica {
 
     /// A master answered the ask `id`.
     pub fn handle_reply(&mut self, master: MasterId, id: u64, reply: Reply, now: Now) {
+        self.check_clock(now);
         let bound = now.wall_micros + self.params.clock_skew.as_micros() as u64;
         self.ballots.learn(reply.seen, Ballot(bound));
         let known = &mut self.masters[master.index()];
@@ -209,23 +261,9 @@ impl Replica {
         self.settle(now);
     }
 
-    /// Another replica (or this one) says that a resource became free.
-    pub fn handle_notice(&mut self, resource: &Resource, origin: u64, now: Now) {
-        if origin != self.origin {
-            let jitter = self.jitter(Duration::ZERO, Duration::from_millis(3));
-            self.wake_after(resource, jitter, now);
-            self.settle(now);
-        }
-    }
-
-    /// Notices about this resource arrive from now on: what was missed before is asked for.
-    pub fn handle_subscribed(&mut self, resource: &Resource, now: Now) {
-        self.wake_after(resource, Duration::ZERO, now);
-        self.settle(now);
-    }
-
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.check_clock(now);
         for index in 0..self.masters.len() {
             let master = MasterId(index as u8);
             for purpose in self.masters[index].expire(&self.params, now.boot) {
@@ -245,6 +283,9 @@ impl Replica {
             match timer {
                 Timer::Queue(resource) => self.serve(&resource, now),
                 Timer::Waiter(resource, ticket) => self.waiter_timeout(&resource, ticket, now),
+                Timer::Places(resource) => self.tell_places(&resource, now),
+                Timer::Session(id) => self.session_timeout(id, now),
+                Timer::Watch(resource) => self.watch_timeout(&resource, now),
                 Timer::Operation(operation) => self.operation_timeout(operation, now),
             }
         }
@@ -267,7 +308,7 @@ impl Replica {
     }
 
     /// Stops taking calls: waiters are told, unfinished attempts are cleaned up, granted leases
-    /// stay for their ttl.
+    /// stay for their ttl; Holds are warned, and go on until [`handle_close`](Self::handle_close).
     pub fn handle_drain(&mut self, now: Now) {
         self.draining = true;
         let waiting: Vec<CallId> = self.calls.keys().copied().collect();
@@ -277,16 +318,26 @@ impl Replica {
                 self.answer(id, Answer::Draining);
             }
         }
+        self.settle(now);
+        self.drain_sessions();
+        self.settle(now);
     }
 
-    /// How many calls are being served.
+    /// How many calls and Holds are being served.
     pub fn calls(&self) -> usize {
-        self.calls.len()
+        let outside = self.calls.keys().filter(|id| !self.sessions.contains(**id));
+        outside.count() + self.sessions.len()
     }
 
     fn settle(&mut self, now: Now) {
-        while let Some((master, purpose, body)) = self.echoes.pop_front() {
-            self.route(master, purpose, body, now);
+        loop {
+            if let Some((master, purpose, body)) = self.echoes.pop_front() {
+                self.route(master, purpose, body, now);
+            } else if let Some((id, news)) = self.session_news.pop_front() {
+                self.session_hears(id, news, now);
+            } else {
+                return;
+            }
         }
     }
 
@@ -321,6 +372,14 @@ impl Replica {
             Operation::Read(reading) => {
                 self.read_reply(operation, reading, (master, round, body), now)
             }
+            Operation::Look(look) => self.look_reply(look, (master, body), now),
+            Operation::Force(forcing) => {
+                self.force_reply(operation, forcing, (master, round, body), now)
+            }
+            Operation::Scan(call) => {
+                self.scan_reply(call, master, body);
+                None
+            }
         };
         if let Some(left) = left {
             self.operations.insert(operation, left);
@@ -330,7 +389,10 @@ impl Replica {
     fn operation_timeout(&mut self, operation: u64, now: Now) {
         let Some(taken) = self.operations.remove(&operation) else { return };
         let left = match taken {
-            Operation::Attempt(attempt) => Some(Operation::Attempt(attempt)),
+            Operation::Force(forcing) => self.force_timeout(operation, forcing, now),
+            taken @ (Operation::Attempt(_) | Operation::Look(_) | Operation::Scan(_)) => {
+                Some(taken)
+            }
             Operation::Extend(extending) => self.extend_timeout(operation, extending, now),
             Operation::Release(releasing) => self.release_timeout(operation, releasing, now),
             Operation::Read(reading) => self.read_timeout(operation, reading, now),
@@ -342,7 +404,11 @@ impl Replica {
 
     fn answer(&mut self, id: CallId, answer: Answer) {
         self.calls.remove(&id);
-        self.outputs.push_back(Output::Answer(id, answer));
+        if self.sessions.contains(id) {
+            self.session_news.push_back((id, News::Answer(answer)));
+        } else {
+            self.outputs.push_back(Output::Answer(id, answer));
+        }
     }
 
     fn set_timer(&mut self, at: Instant, timer: Timer) {
@@ -377,6 +443,32 @@ impl Replica {
         now.boot + self.jitter(BACKOFF.0, BACKOFF.1)
     }
 
+    /// Validity is measured on the boot clock. If the wall clock does not agree with it about how much
+    /// time has passed, one of them is wrong: rounds under way count for nothing, and the Holds end.
+    fn check_clock(&mut self, now: Now) {
+        let ahead = wall_ahead(now);
+        let step = ahead.abs_diff(std::mem::replace(&mut self.wall_ahead, ahead));
+        if u128::from(step) > CLOCK_WINDOW.as_micros() {
+            self.end_sessions();
+            self.begin_rounds_anew(now);
+        }
+    }
+
+    fn begin_rounds_anew(&mut self, now: Now) {
+        let numbers: Vec<u64> = self.operations.keys().copied().collect();
+        for number in numbers {
+            match self.operations.remove(&number) {
+                Some(Operation::Attempt(attempt)) => self.attempt_anew(attempt, now),
+                Some(Operation::Extend(mut extending)) => {
+                    self.extend_anew(number, &mut extending, now);
+                    self.operations.insert(number, Operation::Extend(extending));
+                }
+                Some(other) => drop(self.operations.insert(number, other)),
+                None => {}
+            }
+        }
+    }
+
     fn find_twins(&mut self) {
         let mut seen = BTreeSet::new();
         for master in &mut self.masters {
@@ -384,4 +476,9 @@ impl Replica {
             master.set_twin(run.is_some_and(|run| !seen.insert(run)));
         }
     }
+}
+
+/// In microseconds.
+fn wall_ahead(now: Now) -> i64 {
+    now.wall_micros as i64 - now.boot.as_micros() as i64
 }

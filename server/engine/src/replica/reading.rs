@@ -109,7 +109,7 @@ impl Replica {
 
     /// Nobody waits for the answer any more. What was begun goes on where it must.
     pub(super) fn disown(&mut self, operation: u64) {
-        if let Some(Operation::Read(_)) = self.operations.get(&operation) {
+        if let Some(Operation::Read(_) | Operation::Scan(_)) = self.operations.get(&operation) {
             self.operations.remove(&operation);
         }
     }

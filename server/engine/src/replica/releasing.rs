@@ -1,19 +1,21 @@
 //! Release: told to every master, again to the silent ones, and owed to those that stay silent.
 
-use super::call::{Answer, CallId};
+use super::call::{Answer, CallId, Forced};
 use super::{Operation, Place, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
 use crate::master::Purpose;
 use crate::params::GIVE_UP;
 use crate::release::{Outcome, Release};
-use crate::script::{Body, Deletion, Request, Window};
+use crate::script::{Body, Change, Deletion, Request, Window};
 use crate::time::{Instant, Now};
 
 /// A Release in progress.
 #[derive(Debug)]
 pub(super) struct Releasing {
     call: Option<CallId>,
+    /// Given back by its holder, or taken back by an operator.
+    change: Change,
     machine: Release,
     resource: Resource,
     lease: LeaseHash,
@@ -34,6 +36,7 @@ impl Replica {
         &mut self,
         id: CallId,
         (resource, lease, token): (Resource, LeaseHash, Ballot),
+        change: Change,
         deadline: Option<Instant>,
         now: Now,
     ) {
@@ -49,6 +52,7 @@ impl Replica {
         self.set_timer(soft, Timer::Operation(operation));
         let mut releasing = Releasing {
             call: Some(id),
+            change,
             machine: Release::new(&self.params),
             resource: resource.clone(),
             lease,
@@ -62,7 +66,8 @@ impl Replica {
         };
         let all = self.everyone();
         self.ask_release(operation, &mut releasing, all, now);
-        self.publish(&resource, now);
+        self.publish(&resource, change, releasing.token, now);
+        self.leases.forget(&resource, lease);
         self.operations.insert(operation, Operation::Release(releasing));
         // In the same write as the release, and behind it on every connection: a handover costs
         // one round trip.
@@ -83,21 +88,6 @@ impl Replica {
                     let body = Body::NotAsked("unreachable".into());
                     self.echoes.push_back((master, purpose.clone(), body));
                 }
-            }
-        }
-    }
-
-    /// Everybody who waits for or watches the resource is told, beside the release.
-    fn publish(&mut self, resource: &Resource, now: Now) {
-        let request = Request::Publish { resource: resource.clone(), origin: self.origin };
-        for index in 0..self.masters.len() {
-            if let Some(run) = self.masters[index].run() {
-                let purpose = match self.queues.contains_key(resource) {
-                    true => Purpose::Notice(resource.clone()),
-                    false => Purpose::Errand,
-                };
-                let to = MasterId(index as u8);
-                self.ask(to, purpose, request.clone(), (run, Window::ANY), now);
             }
         }
     }
@@ -128,10 +118,14 @@ impl Replica {
             return Some(Operation::Release(op));
         }
         op.machine.handle_reply(master, &body);
-        if let Some(outcome) = op.machine.outcome(&self.params)
+        // An operator wants to know of every master.
+        let all = op.waiting.is_empty() || op.change != Change::Forced;
+        if let Some(outcome) = op.machine.outcome(&self.params).filter(|_| all)
             && let Some(call) = op.call.take()
         {
-            self.answer(call, Answer::Released(outcome));
+            self.answer(call, op.answer(outcome));
+            // What the notice beside the release led to may have been read before its end.
+            self.look(&op.resource, now);
         }
         if !op.waiting.is_empty() {
             return Some(Operation::Release(op));
@@ -153,7 +147,7 @@ impl Replica {
         if now.boot >= op.soft {
             self.owe_release(&op, now);
             if let Some(call) = op.call {
-                self.answer(call, Answer::Released(Outcome::Unconfirmed));
+                self.answer(call, op.answer(Outcome::Unconfirmed));
             }
             return None;
         }
@@ -185,6 +179,24 @@ impl Replica {
 }
 
 impl Releasing {
+    /// Nobody waits for the outcome any more.
+    pub(super) fn disown(&mut self) {
+        self.call = None;
+    }
+
+    fn answer(&self, outcome: Outcome) -> Answer {
+        if self.change != Change::Forced {
+            return Answer::Released(outcome);
+        }
+        let masters = self.deleted.len().max(self.machine.deleted().len());
+        Answer::Forced(match outcome {
+            Outcome::Released => Forced::Deleted { masters },
+            Outcome::NotHeld => Forced::NotHeld,
+            Outcome::HeldByAnother => Forced::Mismatch(Ballot::ZERO),
+            Outcome::Unconfirmed => Forced::Unconfirmed { masters },
+        })
+    }
+
     fn request(&self) -> Request {
         Request::Release {
             resource: self.resource.clone(),

@@ -25,6 +25,7 @@ impl Replica {
             clock_fits: !self.clock_is_off(now) && !self.is_resting(now),
             resting: self.is_resting(now).then(|| self.resting_until.since(now.boot)),
             waiters: self.queues.values().map(|queue| queue.waiters()).sum(),
+            leases: self.leases.count(now.boot),
         }
     }
 
@@ -95,6 +96,7 @@ impl Replica {
         }
         self.masters.iter_mut().for_each(|master| master.clock.forget());
         self.resting_until = now.boot + self.params.max_ttl;
+        self.end_sessions();
     }
 
     /// The clock of a voting master stepped: all replicas stop counting it for a quarantine. The

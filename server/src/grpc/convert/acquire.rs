@@ -20,8 +20,19 @@ pub struct AcquireArgs {
 }
 
 impl AcquireArgs {
-    /// Parses a request; makes a lease_id if it has none.
+    /// Parses a request; makes a lease_id if it has none. To wait longer than the limit is to wait
+    /// for the limit.
     pub fn parse(request: AcquireRequest, rules: &Rules) -> Result<Self, Violations> {
+        let mut args = Self::parse_patient(request, rules)?;
+        args.wait = args.wait.min(rules.max_wait);
+        Ok(args)
+    }
+
+    /// The same without a limit to `wait`.
+    pub(super) fn parse_patient(
+        request: AcquireRequest,
+        rules: &Rules,
+    ) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let resource = fields::resource(&request.resource, rules, &mut violations);
         let holder = fields::holder(request.holder, rules, &mut violations);
@@ -29,7 +40,7 @@ impl AcquireArgs {
         let ttl = fields::ttl(ttl, rules, &mut violations);
         let ttl = rules.max_hold.map_or(ttl, |max_hold| ttl.min(max_hold));
         let wait = request.wait.map(|wait| (wait.seconds, wait.nanos));
-        let wait = fields::wait(wait, rules, &mut violations);
+        let wait = fields::span("wait", "tries once", wait, &mut violations);
         let lease_id = match request.lease_id.is_empty() {
             true => LeaseId::random(),
             false => fields::lease_id(request.lease_id, &mut violations),

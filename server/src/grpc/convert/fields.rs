@@ -105,13 +105,24 @@ pub(super) fn lease_id(lease_id: String, violations: &mut Violations) -> LeaseId
 
 /// Tokens are times: one from the future was never granted.
 pub(super) fn token(token: u64, rules: &Rules, now: Now, violations: &mut Violations) -> Ballot {
+    token_in("fencing_token", token, rules, now, violations)
+}
+
+/// A token in a field of another name.
+pub(super) fn token_in(
+    field: &'static str,
+    token: u64,
+    rules: &Rules,
+    now: Now,
+    violations: &mut Violations,
+) -> Ballot {
     let skew = u64::try_from(rules.clock_skew.as_micros()).unwrap_or(u64::MAX);
     if token > now.wall_micros.saturating_add(skew) {
         let text = format!(
             "is from the future: a token is at most the server's clock plus {}",
             format_duration(rules.clock_skew)
         );
-        violations.add("fencing_token", text);
+        violations.add(field, text);
     }
     Ballot(token)
 }
@@ -154,17 +165,22 @@ pub(super) fn ttl(sent: Option<Span>, rules: &Rules, violations: &mut Violations
     }
 }
 
-/// How long to wait; more than the limit is the limit.
-pub(super) fn wait(sent: Option<Span>, rules: &Rules, violations: &mut Violations) -> Duration {
+/// A span that is zero if it is absent, which means what `zero` says.
+pub(super) fn span(
+    field: &'static str,
+    zero: &str,
+    sent: Option<Span>,
+    violations: &mut Violations,
+) -> Duration {
     match sent.map(duration) {
         None => Duration::ZERO,
-        Some(Some(Some(wait))) => wait.min(rules.max_wait),
+        Some(Some(Some(span))) => span,
         Some(Some(None)) => {
-            violations.add("wait", "must not be negative: absent or 0 tries once");
+            violations.add(field, format!("must not be negative: absent or 0 {zero}"));
             Duration::ZERO
         }
         Some(None) => {
-            violations.add("wait", MALFORMED);
+            violations.add(field, MALFORMED);
             Duration::ZERO
         }
     }
@@ -189,7 +205,7 @@ pub(super) fn assert_violations<T: fmt::Debug>(
     request: &impl fmt::Debug,
 ) {
     let violations = parsed.expect_err(&format!("{request:?}"));
-    let named: Vec<_> = violations.iter().map(|violation| violation.field).collect();
+    let named: Vec<_> = violations.iter().map(|violation| violation.field.as_ref()).collect();
     assert_eq!(named, fields, "{request:?}");
     assert!(violations.iter().all(|v| v.description.is_ascii()), "{violations:?}");
 }

@@ -4,9 +4,12 @@
 //! Deliberately absent: any judgement that needs a master.
 
 mod acquire;
+mod admin;
 mod extend;
 mod fields;
+mod hold;
 mod metadata;
+mod page;
 mod read;
 mod release;
 mod reply;
@@ -14,10 +17,13 @@ mod rules;
 mod violations;
 
 pub use acquire::AcquireArgs;
+pub use admin::{ForceArgs, ListArgs};
 pub use extend::ExtendArgs;
 pub use fields::LeaseId;
-pub use read::{CheckArgs, DescribeArgs};
+pub use hold::HoldArgs;
+pub use page::{Position, place};
+pub use read::{CheckArgs, DescribeArgs, WatchArgs};
 pub use release::ReleaseArgs;
-pub use reply::{Receipt, held, leader, lease, released, standing, wire};
+pub use reply::{Receipt, doubt, held, leader, lease, lost, released, risk, standing, wire};
 pub use rules::Rules;
 pub use violations::{Violation, Violations};

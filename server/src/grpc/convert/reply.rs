@@ -4,7 +4,8 @@
 use super::fields::LeaseId;
 use super::metadata;
 use holdfast_engine::{
-    Ballot, Grant, Held, Info, Instant, Leader, Outcome, Resource, TokenStanding,
+    Ballot, Doubt, Grant, Held, Info, Instant, Leader, Loss, LostBy, Outcome, Resource, Risk,
+    TokenStanding,
 };
 use holdfast_proto::v1;
 use std::collections::BTreeMap;
@@ -77,6 +78,37 @@ pub fn released(outcome: Outcome) -> v1::ReleaseOutcome {
         Outcome::NotHeld => v1::ReleaseOutcome::NotHeld,
         Outcome::HeldByAnother => v1::ReleaseOutcome::HeldByAnother,
         Outcome::Unconfirmed => v1::ReleaseOutcome::Unconfirmed,
+    }
+}
+
+/// Why a lease is over.
+pub fn lost(by: LostBy) -> v1::LeaseLostReason {
+    match by {
+        LostBy::Told(Loss::Gone) | LostBy::Expired => v1::LeaseLostReason::Expired,
+        LostBy::Told(Loss::Taken) => v1::LeaseLostReason::Taken,
+        LostBy::Told(Loss::Revoked) => v1::LeaseLostReason::Revoked,
+        LostBy::NoQuorum => v1::LeaseLostReason::NoQuorum,
+        LostBy::ClientSilent => v1::LeaseLostReason::ClientSilent,
+        LostBy::MaxHold => v1::LeaseLostReason::MaxHold,
+    }
+}
+
+/// What endangers a lease.
+pub fn risk(risk: Risk) -> v1::AtRiskReason {
+    match risk {
+        Risk::RenewalLate => v1::AtRiskReason::RenewalLate,
+        Risk::BareQuorum => v1::AtRiskReason::BareQuorum,
+        Risk::NoQuorum => v1::AtRiskReason::NoQuorum,
+        Risk::Draining => v1::AtRiskReason::ServerDraining,
+    }
+}
+
+/// Why it cannot be told who holds a resource.
+pub fn doubt(doubt: Doubt) -> v1::UnknownReason {
+    match doubt {
+        Doubt::NoQuorum => v1::UnknownReason::NoQuorum,
+        Doubt::Disagreement => v1::UnknownReason::Disagreement,
+        Doubt::ForeignHolder => v1::UnknownReason::ForeignHolder,
     }
 }
 

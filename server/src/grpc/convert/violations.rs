@@ -6,8 +6,8 @@ use std::borrow::Cow;
 /// One field that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Its name in the proto file.
-    pub field: &'static str,
+    /// Its name in the proto file; of a message within the request with the path to it.
+    pub field: Cow<'static, str>,
     /// What would be right. Never the value itself: it may be a secret, and it may be long.
     pub description: Cow<'static, str>,
 }
@@ -19,7 +19,23 @@ pub struct Violations(Vec<Violation>);
 impl Violations {
     /// Puts one down.
     pub(super) fn add(&mut self, field: &'static str, description: impl Into<Cow<'static, str>>) {
-        self.0.push(Violation { field, description: description.into() });
+        self.0.push(Violation { field: field.into(), description: description.into() });
+    }
+
+    /// Puts down what is wrong with the message in the field `parent`.
+    pub(super) fn add_within(&mut self, parent: &'static str, inner: Self) {
+        let nested = |Violation { field, description }| {
+            let field = format!("{parent}.{field}").into();
+            Violation { field, description }
+        };
+        self.0.extend(inner.0.into_iter().map(nested));
+    }
+
+    /// Just this one.
+    pub fn one(field: &'static str, description: &'static str) -> Self {
+        let mut violations = Self::default();
+        violations.add(field, description);
+        violations
     }
 
     /// `value`, unless something was put down.

@@ -17,7 +17,10 @@ impl Script<'_> {
             return self.create(claim, nonce, ballot);
         };
         match occupant {
-            Occupant { lock: Some(lock), remaining } if lock.lease == claim.lease => {
+            // A lease that was revoked is held until it expires, against itself too.
+            Occupant { lock: Some(lock), remaining }
+                if lock.lease == claim.lease && lock.first != Ballot::REVOKED =>
+            {
                 self.accept_again(claim, nonce, ballot, (lock, remaining))
             }
             other => Body::Held(other),

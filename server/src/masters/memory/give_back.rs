@@ -1,5 +1,6 @@
-//! cleanup and release: what takes a lock away again. Both raise the floor, so that nothing late
-//! of the same attempt creates a lock; both work in quarantine.
+//! cleanup, release and revoke: what takes a lock away again, now or when it expires. The first two
+//! raise the floor, so that nothing late of the same attempt creates a lock; a revoked lock stays,
+//! so that nothing can. All work in quarantine.
 
 use super::script::Script;
 use holdfast_engine::{
@@ -53,6 +54,23 @@ impl Script<'_> {
         }
         self.master.raise(resource, ballot);
         Body::Released(deletion)
+    }
+
+    pub(super) fn revoke(&mut self, resource: &Resource, lease: LeaseHash, token: Ballot) -> Body {
+        if self.is_for_another() {
+            return Body::Dropped;
+        }
+        match self.occupant(resource).map(|occupant| occupant.lock) {
+            None => Body::Released(Deletion::Nothing),
+            Some(Some(lock)) if lock.lease == lease => {
+                if lock.token > token {
+                    return Body::Released(Deletion::Newer);
+                }
+                self.master.revoke(resource);
+                Body::Revoked
+            }
+            Some(_) => Body::Released(Deletion::Other),
+        }
     }
 
     /// Nothing of this attempt lives here. A quarantine is no reason: giving back is always safe.

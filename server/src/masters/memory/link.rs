@@ -7,7 +7,9 @@ use crate::clock;
 use crate::masters::{Connection, Connector, Event, Link};
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use holdfast_engine::{Ask, Ballot, Down, Params, Reply, Request, Resource, RunId, Session};
+use holdfast_engine::{
+    Ask, Ballot, Down, Notice, Params, Reply, Request, Resource, RunId, Session,
+};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::mpsc::UnboundedSender;
@@ -142,18 +144,18 @@ impl Drop for MemoryLink {
 
 impl Shared {
     fn execute(&mut self, ask: &Ask) -> Reply {
-        if let Request::Publish { resource, origin } = &ask.request {
-            self.notify(resource, *origin);
+        if let Request::Publish { resource, notice } = &ask.request {
+            self.notify(resource, *notice);
         }
         self.master.execute(ask, clock::now().wall_micros)
     }
 
-    fn notify(&self, resource: &Resource, origin: u64) {
+    fn notify(&self, resource: &Resource, notice: Notice) {
         let run = self.master.process();
         let listens = |l: &&Listener| l.run == *run && l.resources.contains(resource);
         for listener in self.listeners.iter().filter(listens) {
             // A closed channel is a replica on its way out; its link goes with it.
-            let _ = listener.events.send(Event::Notice { resource: resource.clone(), origin });
+            let _ = listener.events.send(Event::Notice(resource.clone(), notice));
         }
     }
 
@@ -170,7 +172,9 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_engine::{Body, MasterId, Mutants, RestartPolicy, Standing, Window};
+    use holdfast_engine::{
+        Body, Change, MIN_TTL, MasterId, Mutants, RestartPolicy, Standing, WATCH_POLL, Window,
+    };
     use std::time::Duration;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -184,6 +188,9 @@ mod tests {
             command_timeouts: vec![Duration::from_millis(100); 3],
             connect_timeouts: vec![Duration::from_secs(1); 3],
             max_waiters: 1,
+            min_ttl: MIN_TTL,
+            max_hold: None,
+            watch_poll: WATCH_POLL,
             mutants: Mutants::default(),
         }
     }
@@ -219,7 +226,8 @@ mod tests {
     fn notices_reach_whoever_listens_on_the_same_master() {
         let masters = dev_masters(&params(), "cfg", ["a", "b"]);
         let resource = Resource::new("r");
-        let publish = || Request::Publish { resource: Resource::new("r"), origin: 9 };
+        let notice = Notice { origin: 9, change: Change::Released, token: Ballot(7) };
+        let publish = || Request::Publish { resource: Resource::new("r"), notice };
         let (mut listening, mut heard) = connect(&masters[0]);
         let (mut speaking, mut heard_itself) = connect(&masters[0]);
         let (mut elsewhere, _) = connect(&masters[1]);
@@ -229,7 +237,7 @@ mod tests {
         assert_eq!(send(&mut speaking, publish()), Body::Published(1));
         assert_eq!(send(&mut elsewhere, publish()), Body::Published(0));
         let subscribed = Event::Subscribed(resource.clone());
-        let notice = Event::Notice { resource: resource.clone(), origin: 9 };
+        let notice = Event::Notice(resource.clone(), notice);
         for expected in [subscribed.clone(), subscribed, notice] {
             assert_eq!(heard.try_recv(), Ok(expected));
         }

@@ -64,11 +64,17 @@ impl Script<'_> {
                 let body = Body::Read { standing: self.standing(), occupant };
                 self.timed(resource, body)
             }
-            Request::Publish { resource, .. } => Reply {
-                time_micros: None,
-                seen: Ballot::ZERO,
-                body: Body::Published(self.master.listeners(resource)),
-            },
+            Request::Revoke { resource, lease, token } => {
+                let body = self.revoke(resource, *lease, *token);
+                self.untimed(resource, body)
+            }
+            Request::Scan { prefix, cursor } => {
+                let (cursor, resources) = self.master.scan(prefix, *cursor, self.time);
+                bare(Body::Scanned { cursor, resources })
+            }
+            Request::Publish { resource, .. } => {
+                bare(Body::Published(self.master.listeners(resource)))
+            }
             Request::Observe { incident } => {
                 let body = self.observe(*incident);
                 self.about_itself(body)
@@ -151,6 +157,11 @@ impl Script<'_> {
     fn about_itself(&self, body: Body) -> Reply {
         Reply { time_micros: Some(self.time), seen: self.master.base(), body }
     }
+}
+
+/// What is no script on Redis: no TIME, no ballot.
+fn bare(body: Body) -> Reply {
+    Reply { time_micros: None, seen: Ballot::ZERO, body }
 }
 
 /// What reaches a master of a span.

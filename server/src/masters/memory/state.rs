@@ -4,6 +4,7 @@
 //! Owns the keys and their expiry, in the units of Redis: whole milliseconds, a key lives through
 //! the millisecond it expires in. Reads no clock, and decides nothing about votes.
 
+use crate::masters::PAGE;
 use holdfast_engine::{Ballot, Incident, Lock, Mutants, Occupant, Resource, RunId, Standing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -161,7 +162,7 @@ impl MemoryMaster {
     pub(super) fn occupant(&mut self, resource: &Resource, wall_micros: u64) -> Option<Occupant> {
         let millis = wall_micros / 1_000;
         let key = self.keys.get(resource)?;
-        if key.expires.is_some_and(|expires| millis > expires) {
+        if key.is_over(millis) {
             self.keys.remove(resource);
             return None;
         }
@@ -175,8 +176,41 @@ impl MemoryMaster {
         self.keys.insert(resource.clone(), Key { lock: Some(lock), expires: Some(expires) });
     }
 
+    /// The lock at `resource` can neither be extended nor acquired again; it expires when it did.
+    pub(super) fn revoke(&mut self, resource: &Resource) {
+        self.tamper(resource, |lock| lock.first = Ballot::REVOKED);
+    }
+
+    /// About a page of the resources that begin with `prefix` and have a lock of anybody's, and the
+    /// cursor that goes on from there, or zero.
+    ///
+    /// A cursor is a bucket, so that it stays right whatever is locked or given back in between: as
+    /// with Redis, what is there throughout is found.
+    pub(super) fn scan(&self, prefix: &str, cursor: u64, wall_micros: u64) -> (u64, Vec<Resource>) {
+        let millis = wall_micros / 1_000;
+        let ahead = |resource: &Resource| {
+            u64::from(resource.bucket()) >= cursor && resource.name().starts_with(prefix)
+        };
+        let keys =
+            self.keys.iter().filter(|(resource, key)| ahead(resource) && !key.is_over(millis));
+        let mut found: Vec<Resource> = keys.map(|(resource, _)| resource.clone()).collect();
+        found.sort_by_key(Resource::bucket);
+        let Some(last) = found.get(PAGE - 1).map(Resource::bucket) else { return (0, found) };
+        // A bucket is never divided.
+        let page = found.partition_point(|resource| resource.bucket() <= last);
+        let next = if page < found.len() { u64::from(last) + 1 } else { 0 };
+        found.truncate(page);
+        (next, found)
+    }
+
     pub(super) fn delete(&mut self, resource: &Resource) {
         self.keys.remove(resource);
+    }
+}
+
+impl Key {
+    fn is_over(&self, millis: u64) -> bool {
+        self.expires.is_some_and(|expires| millis > expires)
     }
 }
 
@@ -185,5 +219,35 @@ impl State {
     pub(super) fn observed(before: Option<Self>, run: RunId, cfg: Arc<str>, x: Incident) -> Self {
         let (base, floors) = before.map(|state| (state.base, state.floors)).unwrap_or_default();
         Self { run, cfg, base, incident: Some(x), floors }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_with_a_bucket_and_the_next_one_begins_with_the_next_bucket() {
+        let skew = Duration::ZERO;
+        let mut master = MemoryMaster::new(RunId("run".into()), "cfg", skew, Mutants::default());
+        let name = |number: u32| Resource::new(&number.to_string());
+        let mut locked: Vec<Resource> = (0..PAGE as u32).map(name).collect();
+        locked.sort_by_key(Resource::bucket);
+        let last = locked[PAGE - 1].bucket();
+        let mut elsewhere = (PAGE as u32..).map(name);
+        let mut in_bucket = |bucket| elsewhere.find(|resource| resource.bucket() == bucket);
+        let same = in_bucket(last).expect("there are names without end");
+        let next = in_bucket(last + 1).expect("there are names without end");
+        locked.push(same);
+        locked.sort();
+        locked.sort_by_key(Resource::bucket);
+        for resource in &locked {
+            master.plant_foreign(resource, None, 0);
+        }
+        assert_eq!(master.scan("", 0, 0), (0, locked.clone()), "all of them");
+        master.plant_foreign(&next, None, 0);
+        let cursor = u64::from(last) + 1;
+        assert_eq!(master.scan("", 0, 0), (cursor, locked));
+        assert_eq!(master.scan("", cursor, 0), (0, vec![next]));
     }
 }

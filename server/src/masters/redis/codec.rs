@@ -1,10 +1,11 @@
-//! Requests as EVALSHA commands, and what the scripts answer as replies.
+//! Requests as commands, EVALSHA for all but two, and what is answered as replies.
 
 use super::connector::Deployment;
+use super::notices;
 use super::record::{ballot_text, info_bytes, lease_text, nonce_text, parse};
 use super::scripts::{SCRIPTS, Source};
 use crate::config::{PROTOCOL_VERSION, differences};
-use crate::masters::MISFIT;
+use crate::masters::{MISFIT, PAGE};
 use holdfast_engine::{
     Ask, Ballot, Body, Deletion, Incident, Occupant, Reply, Request, Resource, Standing,
 };
@@ -48,9 +49,20 @@ pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
             cmd
         }
         Request::Read { resource } => plain(&scripts.read, ask, resource, deployment),
-        Request::Publish { resource, origin } => {
+        Request::Revoke { resource, lease, token } => {
+            let mut cmd = plain(&scripts.revoke, ask, resource, deployment);
+            cmd.arg(lease_text(*lease)).arg(ballot_text(*token));
+            cmd
+        }
+        Request::Scan { prefix, cursor } => {
+            let mut cmd = redis::cmd("SCAN");
+            cmd.arg(cursor).arg("MATCH").arg(deployment.lock_pattern(prefix));
+            cmd.arg("COUNT").arg(PAGE);
+            cmd
+        }
+        Request::Publish { resource, notice } => {
             let mut cmd = redis::cmd("PUBLISH");
-            cmd.arg(deployment.channel(resource)).arg(origin);
+            cmd.arg(deployment.channel(resource)).arg(notices::payload(*notice));
             cmd
         }
         Request::Observe { incident } => {
@@ -113,13 +125,32 @@ pub(super) fn reply(request: &Request, value: Value, deployment: &Deployment) ->
     match value {
         Value::Int(listeners) if matches!(request, Request::Publish { .. }) => {
             let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
-            Reply { time_micros: None, seen: Ballot::ZERO, body: Body::Published(listeners) }
+            bare(Body::Published(listeners))
         }
         Value::ServerError(error) => Reply::unknown(error.to_string()),
-        Value::Array(fields) => array(fields, deployment)
-            .unwrap_or_else(|| Reply::unknown("an answer that makes no sense")),
+        Value::Array(fields) => {
+            let reply = match request {
+                Request::Scan { .. } => scanned(fields, deployment).map(bare),
+                _ => array(fields, deployment),
+            };
+            reply.unwrap_or_else(|| Reply::unknown("an answer that makes no sense"))
+        }
         _ => Reply::unknown("an answer that makes no sense"),
     }
+}
+
+/// What no script answered: no TIME, no ballot.
+fn bare(body: Body) -> Reply {
+    Reply { time_micros: None, seen: Ballot::ZERO, body }
+}
+
+fn scanned(fields: Vec<Value>, deployment: &Deployment) -> Option<Body> {
+    let mut fields = fields.into_iter();
+    let cursor = text(fields.next()?)?.parse().ok()?;
+    let Value::Array(keys) = fields.next()? else { return None };
+    let keys = keys.into_iter().map(bytes).collect::<Option<Vec<_>>>()?;
+    let resources = keys.iter().filter_map(|key| deployment.resource(key)).collect();
+    Some(Body::Scanned { cursor, resources })
 }
 
 fn array(fields: Vec<Value>, deployment: &Deployment) -> Option<Reply> {
@@ -157,6 +188,7 @@ fn body(
         "REPAIRED" => Body::Repaired,
         "REFUSED" => Body::Refused,
         "CLEANED" => Body::Cleaned,
+        "REVOKED" => Body::Revoked,
         "DROPPED" => Body::Dropped,
         "DELETED" => Body::Released(Deletion::Deleted),
         "NEWER" => Body::Released(Deletion::Newer),

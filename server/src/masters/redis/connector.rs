@@ -44,6 +44,29 @@ impl Deployment {
         [&self.key_prefix, resource.name(), &self.key_suffix].concat()
     }
 
+    /// The resource whose lock is at this key. `None`: no lock can be there, because the key has
+    /// another form, or is Holdfast's own.
+    pub(super) fn resource(&self, key: &[u8]) -> Option<Resource> {
+        let behind = key.strip_prefix(self.namespace.as_bytes());
+        if behind.is_some_and(|behind| behind.starts_with(b":")) {
+            return None;
+        }
+        let name = key.strip_prefix(self.key_prefix.as_bytes())?;
+        let name = str::from_utf8(name.strip_suffix(self.key_suffix.as_bytes())?).ok()?;
+        (!name.is_empty()).then(|| Resource::new(name))
+    }
+
+    /// MATCHes the keys of all locks whose resource begins with `prefix`.
+    pub(super) fn lock_pattern(&self, prefix: &str) -> String {
+        let before = [&self.key_prefix, prefix].concat();
+        format!("{}*{}", literally(&before), literally(&self.key_suffix))
+    }
+
+    /// MATCHes Holdfast's own keys.
+    pub(super) fn own_pattern(&self) -> String {
+        format!("{}:*", literally(&self.namespace))
+    }
+
     /// Where the master's own state is.
     pub fn state_key(&self) -> String {
         format!("{}:st", self.namespace)
@@ -55,7 +78,7 @@ impl Deployment {
     }
 
     pub(super) fn channel_prefix(&self) -> String {
-        format!("{}:free:", self.namespace)
+        format!("{}:notice:", self.namespace)
     }
 
     fn self_test_key(&self) -> String {
@@ -65,6 +88,18 @@ impl Deployment {
         let name = u128::from_ne_bytes(random);
         format!("{}holdfast-self-test-{name:032x}{}", self.key_prefix, self.key_suffix)
     }
+}
+
+/// MATCH patterns have wildcards; names are meant as they stand.
+fn literally(name: &str) -> String {
+    let mut pattern = String::with_capacity(name.len());
+    for character in name.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
 }
 
 /// Makes connections to one Redis master.
@@ -108,7 +143,7 @@ impl RedisConnector {
         })
     }
 
-    /// Proves every command the scripts need, and every key: scripts are not rolled back.
+    /// Proves every command that will be needed, and every key: scripts are not rolled back.
     async fn self_test(&self, connection: &mut MultiplexedConnection) -> Result<(), Down> {
         let wrong: Vec<String> = redis::cmd("EVALSHA")
             .arg(&SCRIPTS.self_test.sha)
@@ -221,5 +256,48 @@ pub(super) fn refused(error: RedisError) -> Down {
         | ErrorKind::Server(ServerErrorKind::ResponseError) => Down::Misconfigured(text),
         _ if text.contains("NOAUTH") || text.contains("WRONGPASS") => Down::Misconfigured(text),
         _ => Down::Unreachable(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(prefix: &str, suffix: &str) -> Deployment {
+        Deployment {
+            key_prefix: prefix.to_owned(),
+            key_suffix: suffix.to_owned(),
+            namespace: "holdfast".to_owned(),
+            fingerprint: String::new(),
+            fingerprint_text: String::new(),
+            clock_skew: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_key_says_what_it_locks() {
+        for (prefix, key, suffix, name) in [
+            ("redlock:", "redlock:r", "", Some("r")),
+            ("redlock:", "redlock:holdfast:st", "", Some("holdfast:st")),
+            ("redlock:", "redlock:", "", None),
+            ("redlock:", "other:r", "", None),
+            ("l:", "l:größe:x", ":x", Some("größe")),
+            ("l:", "l:r", ":x", None),
+            ("aba", "aba", "ba", None),
+            ("", "holdfast:st", "", None),
+            ("", "holdfast:", "", None),
+            ("", "holdfast", "", Some("holdfast")),
+            ("", "holdfast:lock", ":lock", None),
+            ("hold", "holdfast:st", "", None),
+            ("hold", "holdfaster", "", Some("faster")),
+        ] {
+            let deployment = deployment(prefix, suffix);
+            let resource = deployment.resource(key.as_bytes());
+            assert_eq!(resource, name.map(Resource::new), "{key} as {prefix}+{suffix}");
+            if let Some(resource) = resource {
+                assert_eq!(deployment.lock_key(&resource), key);
+            }
+        }
+        assert_eq!(deployment("l:", "").resource(b"l:\xff"), None);
     }
 }

@@ -1,4 +1,6 @@
-//! Notices between replicas: who gives a resource back publishes it, who waits for it subscribes.
+//! Notices between replicas: who changes what a resource shows publishes it, who waits for the
+//! resource or watches it subscribes. One channel a resource; the payload is
+//! `{origin} {change} {token}`.
 //!
 //! A second connection, as RESP2 wants it. When it is lost the whole master is connected anew.
 
@@ -6,10 +8,15 @@ use super::connector::{Deployment, TaskGuard, refused, unreachable};
 use super::endpoint::Endpoint;
 use crate::masters::Event;
 use futures_util::StreamExt;
-use holdfast_engine::{Down, Resource};
+use holdfast_engine::{Ballot, Change, Down, Notice, Resource};
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
+use redis::{Msg, RedisResult};
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+/// How many wishes one command fulfils at most. Without batches each would wait for the answer to
+/// the one before.
+const BATCH: usize = 1_000;
 
 /// The subscriptions of one connection.
 pub(super) struct Notices {
@@ -17,19 +24,24 @@ pub(super) struct Notices {
     _task: TaskGuard,
 }
 
-enum Wish {
-    Subscribe(Resource),
-    Unsubscribe(Resource),
+struct Wish {
+    resource: Resource,
+    /// Subscribed to, or not any more?
+    listen: bool,
 }
 
 impl Notices {
     pub(super) fn subscribe(&self, resource: Resource) {
-        // A closed channel: the connection is lost, and the driver has been told.
-        let _ = self.wishes.send(Wish::Subscribe(resource));
+        self.wish(resource, true);
     }
 
     pub(super) fn unsubscribe(&self, resource: Resource) {
-        let _ = self.wishes.send(Wish::Unsubscribe(resource));
+        self.wish(resource, false);
+    }
+
+    fn wish(&self, resource: Resource, listen: bool) {
+        // A closed channel: the connection is lost, and the driver has been told.
+        let _ = self.wishes.send(Wish { resource, listen });
     }
 }
 
@@ -60,33 +72,119 @@ async fn serve(
     deployment: &Deployment,
     events: &UnboundedSender<Event>,
 ) -> String {
+    let mut wishes = Vec::new();
     loop {
         tokio::select! {
-            wish = wished.recv() => {
-                let done = match wish {
-                    None => return "not needed any more".into(),
-                    Some(Wish::Subscribe(resource)) => {
-                        let done = sink.subscribe(deployment.channel(&resource)).await;
-                        let _ = events.send(Event::Subscribed(resource));
-                        done
-                    }
-                    Some(Wish::Unsubscribe(resource)) => {
-                        sink.unsubscribe(deployment.channel(&resource)).await
-                    }
-                };
-                if let Err(error) = done {
+            count = wished.recv_many(&mut wishes, BATCH) => {
+                if count == 0 {
+                    return "not needed any more".into();
+                }
+                if let Err(error) = fulfil(&wishes, &mut sink, deployment, events).await {
                     return error.to_string();
                 }
+                wishes.clear();
             }
             message = stream.next() => {
                 let Some(message) = message else { return "connection closed".into() };
-                let resource = message.get_channel_name().strip_prefix(&deployment.channel_prefix());
-                let origin = message.get_payload::<u64>();
-                if let (Some(name), Ok(origin)) = (resource, origin) {
-                    let resource = Resource::new(name);
-                    let _ = events.send(Event::Notice { resource, origin });
+                if let Some(notice) = heard(&message, deployment) {
+                    let _ = events.send(notice);
                 }
             }
+        }
+    }
+}
+
+/// In their order: one command for as many in a row as wish for the same.
+async fn fulfil(
+    wishes: &[Wish],
+    sink: &mut PubSubSink,
+    deployment: &Deployment,
+    events: &UnboundedSender<Event>,
+) -> RedisResult<()> {
+    for alike in wishes.chunk_by(|one, next| one.listen == next.listen) {
+        let channels: Vec<String> =
+            alike.iter().map(|wish| deployment.channel(&wish.resource)).collect();
+        if !alike[0].listen {
+            sink.unsubscribe(channels).await?;
+            continue;
+        }
+        sink.subscribe(channels).await?;
+        for wish in alike {
+            let _ = events.send(Event::Subscribed(wish.resource.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// `None`: nothing that a replica says.
+fn heard(message: &Msg, deployment: &Deployment) -> Option<Event> {
+    let name = message.get_channel_name().strip_prefix(&deployment.channel_prefix())?;
+    let notice = parse(str::from_utf8(message.get_payload_bytes()).ok()?)?;
+    Some(Event::Notice(Resource::new(name), notice))
+}
+
+/// A notice as it is published.
+pub(super) fn payload(notice: Notice) -> String {
+    let change = match notice.change {
+        Change::Elected => "elected",
+        Change::Updated => "updated",
+        Change::Released => "released",
+        Change::Forced => "forced",
+    };
+    format!("{} {change} {}", notice.origin, notice.token.0)
+}
+
+fn parse(payload: &str) -> Option<Notice> {
+    let fields: Vec<&str> = payload.split(' ').collect();
+    let [origin, change, token] = *fields else { return None };
+    let change = match change {
+        "elected" => Change::Elected,
+        "updated" => Change::Updated,
+        "released" => Change::Released,
+        "forced" => Change::Forced,
+        _ => return None,
+    };
+    Some(Notice { origin: origin.parse().ok()?, change, token: Ballot(token.parse().ok()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_text() {
+        let token = Ballot(1_800_000_000_000_001);
+        for (change, text) in [
+            (Change::Elected, "elected"),
+            (Change::Updated, "updated"),
+            (Change::Released, "released"),
+            (Change::Forced, "forced"),
+        ] {
+            let notice = Notice { origin: u64::MAX, change, token };
+            let expected = format!("18446744073709551615 {text} 1800000000000001");
+            assert_eq!(payload(notice), expected);
+            assert_eq!(parse(&expected), Some(notice));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_nobodys_notice() {
+        for text in [
+            "",
+            "7",
+            "7 released",
+            "7 released ",
+            " released 1",
+            "7 freed 1",
+            "7 Released 1",
+            "7 released 1 2",
+            "7  released 1",
+            "x released 1",
+            "-7 released 1",
+            "7 released 1.5",
+            "18446744073709551616 released 1",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
         }
     }
 }

@@ -98,14 +98,13 @@ impl Operator {
 
     /// Is any key of Holdfast's own there?
     pub async fn own_keys(&mut self) -> Result<Vacancy, OperatorError> {
-        let pattern = format!("{}:*", escape(&self.deployment.namespace));
+        let pattern = self.deployment.own_pattern();
         Ok(self.scan(&pattern, false).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
     }
 
     /// Is any lock of Holdfast's there?
     pub async fn locks(&mut self) -> Result<Vacancy, OperatorError> {
-        let (prefix, suffix) = (&self.deployment.key_prefix, &self.deployment.key_suffix);
-        let pattern = format!("{}*{}", escape(prefix), escape(suffix));
+        let pattern = self.deployment.lock_pattern("");
         Ok(self.scan(&pattern, true).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
     }
 
@@ -192,16 +191,4 @@ impl Operator {
             redis::cmd("GET").arg(key).query_async(&mut self.connection).await?;
         Ok(value.is_some_and(|value| record::parse(&value).is_some()))
     }
-}
-
-/// MATCH patterns have wildcards; a namespace is meant literally.
-fn escape(literal: &str) -> String {
-    let mut escaped = String::with_capacity(literal.len());
-    for character in literal.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
 }

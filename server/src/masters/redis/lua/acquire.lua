@@ -34,12 +34,13 @@ if lock then
     return {'FOREIGN', now, eff, redis.call('PTTL', KEYS[1])}
   end
   local old = string.sub(lock, 68, 83)
-  if string.sub(lock, 4, 35) ~= ARGV[7] then
+  first = string.sub(lock, 52, 67)
+  -- A lease that was revoked (revoke.lua) is held until it expires, against itself too.
+  if string.sub(lock, 4, 35) ~= ARGV[7] or first == '9007199254740991' then
     return {'HELD', now, higher(eff, old), redis.call('PTTL', KEYS[1]), lock}
   end
   if tonumber(ballot) < tonumber(old) then return {'STALE', now, higher(eff, old)} end
   if string.sub(lock, 36, 51) ~= nonce then nonce = '0000000000000000' end
-  first = string.sub(lock, 52, 67)
   local old_info_ballot = string.sub(lock, 100, 115)
   if tonumber(ballot) <= tonumber(old_info_ballot) then
     info_ballot, info = old_info_ballot, string.sub(lock, 126)

@@ -1,39 +1,23 @@
-//! AdminService: how the masters fare, and what each of them shows of a resource. Looks, and changes
-//! nothing: ListLocks and ForceRelease are not served by this version.
+//! DescribeLock: what each master shows of a resource, and what follows from it.
 
-use super::convert::{self, DescribeArgs, wire};
-use super::errors::Refusal;
-use super::lock_service::engine_deadline;
-use super::server::Context;
+use super::{AdminApi, views};
 use crate::clock;
+use crate::grpc::convert::{self, DescribeArgs, wire};
+use crate::grpc::errors::Refusal;
+use crate::grpc::lock_service::engine_deadline;
+use crate::grpc::server::Context;
 use holdfast_engine::{
     Answer, Ballot, Body, Call, Doubt, Instant, Leadership, Lock, MasterAnswer, MasterId,
-    MasterState, MasterView, Occupant, Reading, Standing, Status as ReplicaStatus, Waiter,
+    MasterView, Occupant, Reading, Standing, Status as ReplicaStatus, Waiter,
 };
-use holdfast_proto::v1::admin_service_server::AdminService;
 use holdfast_proto::v1::{
-    self, DescribeLockRequest, DescribeLockResponse, ForceReleaseRequest, ForceReleaseResponse,
-    GetClusterStatusRequest, GetClusterStatusResponse, ListLocksRequest, ListLocksResponse,
-    MasterLock, MasterStatus, UnknownReason, Vacant, describe_lock_response as described,
+    self, DescribeLockRequest, DescribeLockResponse, MasterLock, UnknownReason, Vacant,
+    describe_lock_response as described,
 };
-use std::sync::Arc;
-use std::time::Duration;
-use tonic::{Request, Response, Status};
-use tracing::{debug, error};
-
-/// The service.
-#[derive(Debug)]
-pub struct AdminApi {
-    context: Arc<Context>,
-}
+use tonic::Request;
 
 impl AdminApi {
-    /// The service over what `context` names.
-    pub fn new(context: Arc<Context>) -> Self {
-        Self { context }
-    }
-
-    async fn describe(
+    pub(super) async fn describe(
         &self,
         request: Request<DescribeLockRequest>,
     ) -> Result<DescribeLockResponse, Refusal> {
@@ -97,115 +81,6 @@ impl AdminApi {
         };
         views(status).map(lock).collect()
     }
-
-    async fn status(&self) -> Result<GetClusterStatusResponse, Refusal> {
-        let status = self.context.driver.status().await?;
-        let masters = views(&status).map(|(id, view)| self.master_status(id, view)).collect();
-        Ok(GetClusterStatusResponse {
-            masters,
-            has_quorum: status.has_quorum,
-            waiters: status.waiters as u32,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            quorum: self.context.params.quorum() as u32,
-            master_count: self.context.params.masters as u32,
-            ..GetClusterStatusResponse::default()
-        })
-    }
-
-    fn master_status(&self, id: MasterId, view: &MasterView) -> MasterStatus {
-        let (state, detail) = self.state_of(view);
-        let mut status = MasterStatus {
-            name: self.context.masters.name(id).to_owned(),
-            state: state.into(),
-            detail,
-            round_trip: view.round_trip.and_then(wire),
-            ..MasterStatus::default()
-        };
-        if let MasterState::Quarantined(remaining) = &view.state {
-            status.quarantine_remaining = remaining.and_then(wire);
-        }
-        if let Some(session) = &view.session {
-            status.run_id = session.run.0.as_ref().to_owned();
-            status.version = session.version.as_ref().to_owned();
-        }
-        if let Some(micros) = view.clock_offset_micros {
-            status.clock_offset = wire(Duration::from_micros(micros.unsigned_abs()));
-            if let Some(offset) = status.clock_offset.as_mut().filter(|_| micros < 0) {
-                (offset.seconds, offset.nanos) = (-offset.seconds, -offset.nanos);
-            }
-        }
-        status
-    }
-
-    fn state_of(&self, view: &MasterView) -> (v1::MasterState, String) {
-        match &view.state {
-            MasterState::Voting => (v1::MasterState::Voting, String::new()),
-            MasterState::Quarantined(_) => {
-                let why = "restarted, new or suspected: it may have forgotten leases";
-                (v1::MasterState::Quarantined, why.to_owned())
-            }
-            MasterState::Unreachable(why) => {
-                (v1::MasterState::Unreachable, self.context.masters.public(why))
-            }
-            MasterState::Misconfigured(why) => {
-                (v1::MasterState::Misconfigured, self.context.masters.public(why))
-            }
-        }
-    }
-
-    fn answer<T>(
-        &self,
-        rpc: &'static str,
-        outcome: Result<T, Refusal>,
-    ) -> Result<Response<T>, Status> {
-        outcome.map(Response::new).map_err(|refusal| {
-            let status = refusal.to_status(&self.context.masters);
-            match refusal {
-                Refusal::Misanswered => error!(rpc, "the engine answered another question"),
-                _ => debug!(rpc, code = ?status.code(), why = status.message(), "refused"),
-            }
-            status
-        })
-    }
-}
-
-#[tonic::async_trait]
-impl AdminService for AdminApi {
-    async fn list_locks(
-        &self,
-        _: Request<ListLocksRequest>,
-    ) -> Result<Response<ListLocksResponse>, Status> {
-        let why = "this version of the server does not serve ListLocks: use DescribeLock";
-        self.answer("ListLocks", Err(Refusal::Unimplemented(why)))
-    }
-
-    async fn describe_lock(
-        &self,
-        request: Request<DescribeLockRequest>,
-    ) -> Result<Response<DescribeLockResponse>, Status> {
-        let outcome = self.describe(request).await;
-        self.answer("DescribeLock", outcome)
-    }
-
-    async fn force_release(
-        &self,
-        _: Request<ForceReleaseRequest>,
-    ) -> Result<Response<ForceReleaseResponse>, Status> {
-        let why = "this version of the server does not serve ForceRelease";
-        self.answer("ForceRelease", Err(Refusal::Unimplemented(why)))
-    }
-
-    async fn get_cluster_status(
-        &self,
-        _: Request<GetClusterStatusRequest>,
-    ) -> Result<Response<GetClusterStatusResponse>, Status> {
-        let outcome = self.status().await;
-        self.answer("GetClusterStatus", outcome)
-    }
-}
-
-fn views(status: &ReplicaStatus) -> impl Iterator<Item = (MasterId, &MasterView)> {
-    status.masters.iter().enumerate().map(|(index, view)| (MasterId(index as u8), view))
 }
 
 fn state(leadership: &Leadership, newest: Ballot) -> described::State {

@@ -1,0 +1,252 @@
+//! ForceRelease: reads who holds the resource, and takes that lease back if it is the one that is meant.
+//!
+//! Immediately: by a release of exactly the lease that was read. Otherwise by a revocation: it cannot be
+//! extended any more, and expires.
+
+use super::call::{Answer, CallId, Forced};
+use super::{Operation, Place, Replica, Timer};
+use crate::ballot::Ballot;
+use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
+use crate::master::Purpose;
+use crate::params::GIVE_UP;
+use crate::reading::{Doubt, Leadership, Reading};
+use crate::script::{Body, Change, Deletion, Request, Window};
+use crate::tally::Tally;
+use crate::time::{Instant, Now};
+use std::time::Duration;
+
+/// A ForceRelease in progress.
+#[derive(Debug)]
+pub(super) struct Forcing {
+    call: CallId,
+    resource: Resource,
+    /// The token that is meant.
+    token: Ballot,
+    immediate: bool,
+    phase: Phase,
+    round: u8,
+    pausing: bool,
+    soft: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Reading(Reading),
+    Revoking(Revoking),
+}
+
+#[derive(Debug)]
+struct Revoking {
+    lease: LeaseHash,
+    /// The highest token of it that was read.
+    token: Ballot,
+    expires: Instant,
+    tally: Tally,
+}
+
+impl Replica {
+    pub(super) fn begin_force(
+        &mut self,
+        id: CallId,
+        (resource, token, immediate): (Resource, Ballot, bool),
+        deadline: Option<Instant>,
+        now: Now,
+    ) {
+        let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
+        let operation = self.number();
+        self.calls.insert(id, Place::Operation(operation));
+        self.set_timer(soft, Timer::Operation(operation));
+        let request = Request::Read { resource: resource.clone() };
+        let phase = Phase::Reading(Reading::new(&self.params));
+        let (round, pausing) = (1, false);
+        let forcing = Forcing { call: id, resource, token, immediate, phase, round, pausing, soft };
+        self.operations.insert(operation, Operation::Force(forcing));
+        self.fan_out(operation, 1, &request, now);
+    }
+
+    pub(super) fn force_reply(
+        &mut self,
+        operation: u64,
+        mut op: Forcing,
+        (master, round, body): (MasterId, u8, Body),
+        now: Now,
+    ) -> Option<Operation> {
+        if round != op.round {
+            return Some(Operation::Force(op));
+        }
+        match &mut op.phase {
+            Phase::Reading(reading) => {
+                reading.tally.record(master, body);
+                match reading.is_complete() {
+                    true => self.force_read(operation, op, now),
+                    false => Some(Operation::Force(op)),
+                }
+            }
+            Phase::Revoking(revoking) => {
+                revoking.tally.record(master, body);
+                match revoking.tally.pending() {
+                    0 => self.revoked(operation, op, now),
+                    _ => Some(Operation::Force(op)),
+                }
+            }
+        }
+    }
+
+    fn force_read(&mut self, operation: u64, mut op: Forcing, now: Now) -> Option<Operation> {
+        let Phase::Reading(reading) = &op.phase else { return None };
+        let meant = reading.lease_of(op.token);
+        let leadership = reading.leadership(&self.params);
+        let found = match (leadership, meant) {
+            (Leadership::Led(leader), Some(meant)) if meant.lease == leader.lease => meant,
+            (Leadership::Led(leader), _) => {
+                self.answer(op.call, Answer::Forced(Forced::Mismatch(leader.token)));
+                return None;
+            }
+            (Leadership::Vacant, _) => {
+                self.answer(op.call, Answer::Forced(Forced::NotHeld));
+                return None;
+            }
+            (Leadership::Unknown(Doubt::ForeignHolder), _) => {
+                self.answer(op.call, Answer::Forced(Forced::Foreign));
+                return None;
+            }
+            (Leadership::Unknown(Doubt::Disagreement), Some(meant)) => meant,
+            (Leadership::Unknown(_), _) => return self.force_later(operation, op, now),
+        };
+        if op.immediate {
+            self.calls.remove(&op.call);
+            let what = (op.resource, found.lease, found.token);
+            self.begin_release(op.call, what, Change::Forced, Some(op.soft), now);
+            return None;
+        }
+        op.phase = Phase::Revoking(Revoking {
+            lease: found.lease,
+            token: found.token,
+            expires: now.boot + found.remaining,
+            tally: Tally::new(self.params.masters),
+        });
+        let everyone = self.everyone();
+        self.revoke(operation, &mut op, everyone, now);
+        Some(Operation::Force(op))
+    }
+
+    fn revoke(&mut self, operation: u64, op: &mut Forcing, to: MasterSet, now: Now) {
+        op.round += 1;
+        let Some(request) = op.request() else { return };
+        let purpose = Purpose::Round { operation, round: op.round };
+        for master in to.iter() {
+            match self.masters[master.index()].run() {
+                Some(run) => {
+                    self.ask(master, purpose.clone(), request.clone(), (run, Window::ANY), now);
+                }
+                None => {
+                    let body = Body::NotAsked("unreachable".into());
+                    self.echoes.push_back((master, purpose.clone(), body));
+                }
+            }
+        }
+    }
+
+    fn revoked(&mut self, operation: u64, op: Forcing, now: Now) -> Option<Operation> {
+        let Phase::Revoking(revoking) = &op.phase else { return None };
+        let masters = revoking.tally.count(|body| *body == Body::Revoked);
+        let answered = masters + revoking.tally.count(|body| matches!(body, Body::Released(_)));
+        if answered < self.params.quorum() {
+            return self.force_later(operation, op, now);
+        }
+        let remaining = revoking.expires.since(now.boot);
+        // Those that were silent must not let it be extended there for ever.
+        let silent = op.silent();
+        if let Some(request) = op.request() {
+            self.errand_to_all(&request, silent, revoking.expires, now);
+        }
+        let forced = match masters {
+            0 if revoking.tally.count(is_later) > 0 => Forced::Mismatch(Ballot::ZERO),
+            0 => Forced::NotHeld,
+            _ => {
+                self.publish(&op.resource, Change::Forced, revoking.token, now);
+                Forced::Revoked { masters, remaining }
+            }
+        };
+        self.answer(op.call, Answer::Forced(forced));
+        None
+    }
+
+    fn force_later(&mut self, operation: u64, mut op: Forcing, now: Now) -> Option<Operation> {
+        op.pausing = true;
+        let until = self.backoff(now);
+        self.set_timer(until, Timer::Operation(operation));
+        Some(Operation::Force(op))
+    }
+
+    pub(super) fn force_timeout(
+        &mut self,
+        operation: u64,
+        mut op: Forcing,
+        now: Now,
+    ) -> Option<Operation> {
+        if now.boot >= op.soft {
+            let masters = match &op.phase {
+                Phase::Reading(_) => 0,
+                Phase::Revoking(r) => r.tally.count(|body| *body == Body::Revoked),
+            };
+            self.answer(op.call, Answer::Forced(Forced::Unconfirmed { masters }));
+            return None;
+        }
+        if std::mem::take(&mut op.pausing) {
+            match &mut op.phase {
+                Phase::Reading(reading) => {
+                    *reading = Reading::new(&self.params);
+                    op.round += 1;
+                    let request = Request::Read { resource: op.resource.clone() };
+                    self.fan_out(operation, op.round, &request, now);
+                }
+                Phase::Revoking(_) => {
+                    let silent = op.silent();
+                    op.forget_silent(self.params.masters);
+                    self.revoke(operation, &mut op, silent, now);
+                }
+            }
+        }
+        Some(Operation::Force(op))
+    }
+}
+
+impl Forcing {
+    fn request(&self) -> Option<Request> {
+        let Phase::Revoking(Revoking { lease, token, .. }) = &self.phase else { return None };
+        let resource = self.resource.clone();
+        Some(Request::Revoke { resource, lease: *lease, token: *token })
+    }
+
+    /// Masters that did not say what they did.
+    fn silent(&self) -> MasterSet {
+        let Phase::Revoking(revoking) = &self.phase else { return MasterSet::default() };
+        revoking.tally.masters(|body| !matches!(body, Some(Body::Revoked | Body::Released(_))))
+    }
+
+    /// Their answers are expected anew.
+    fn forget_silent(&mut self, masters: usize) {
+        let silent = self.silent();
+        if let Phase::Revoking(revoking) = &mut self.phase {
+            let old = std::mem::replace(&mut revoking.tally, Tally::new(masters));
+            for (master, body) in old.iter().filter(|(master, _)| !silent.contains(*master)) {
+                revoking.tally.record(master, body.clone());
+            }
+        }
+    }
+}
+
+/// A lease that a ForceRelease may mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meant {
+    pub(crate) lease: LeaseHash,
+    /// The highest token of it that is shown.
+    pub(crate) token: Ballot,
+    /// Until the last master lets it go.
+    pub(crate) remaining: Duration,
+}
+
+fn is_later(body: &Body) -> bool {
+    matches!(body, Body::Released(Deletion::Newer | Deletion::Other))
+}

@@ -1,0 +1,36 @@
+//! Scanning: one step through the locks of one master.
+
+use super::call::{Answer, CallId, MasterAnswer};
+use super::{Operation, Place, Replica, call};
+use crate::ids::MasterId;
+use crate::master::Purpose;
+use crate::script::{Body, Request};
+use crate::time::Now;
+use std::sync::Arc;
+
+impl Replica {
+    pub(super) fn begin_scan(
+        &mut self,
+        id: CallId,
+        (master, prefix, cursor): (MasterId, Arc<str>, u64),
+        now: Now,
+    ) {
+        let operation = self.number();
+        self.calls.insert(id, Place::Operation(operation));
+        self.operations.insert(operation, Operation::Scan(id));
+        let only = [master].into_iter().collect();
+        let request = Request::Scan { prefix, cursor };
+        self.fan_out_to(only, Purpose::Round { operation, round: 1 }, &request, now);
+    }
+
+    pub(super) fn scan_reply(&mut self, call: CallId, master: MasterId, body: Body) {
+        let answer = match body {
+            Body::Scanned { cursor, resources } => Answer::Scanned { cursor, resources },
+            other => {
+                let answer = call::describe(Some(&other));
+                Answer::NoQuorum(vec![MasterAnswer { master, answer }])
+            }
+        };
+        self.answer(call, answer);
+    }
+}

@@ -1,0 +1,97 @@
+//! Watches: each sees the latest view of its resource, and all of one resource share one upstream watch
+//! in the replica.
+
+use super::handle::{Closed, Handle, Message};
+use holdfast_engine::{Resource, View};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The views of one resource, as they change. `None`: nothing is known yet.
+pub(super) type Views = watch::Receiver<Option<Arc<View>>>;
+
+/// One watch. Dropping it ends it.
+#[derive(Debug)]
+pub struct Watch {
+    resource: Resource,
+    handle: Handle,
+    pub(super) views: Option<Views>,
+}
+
+impl Watch {
+    pub(super) fn new(resource: Resource, handle: Handle) -> Self {
+        Self { resource, handle, views: None }
+    }
+
+    /// The next view that differs from the one returned last; the first time the present one. Whoever
+    /// is slow to ask sees the latest, not every one.
+    pub async fn changed(&mut self) -> Result<Arc<View>, Closed> {
+        let views = self.views.as_mut().ok_or(Closed)?;
+        if !views.has_changed().map_err(|_| Closed)? {
+            views.changed().await.map_err(|_| Closed)?;
+        }
+        loop {
+            if let Some(view) = &*views.borrow_and_update() {
+                return Ok(Arc::clone(view));
+            }
+            views.changed().await.map_err(|_| Closed)?;
+        }
+    }
+
+    /// The newest view, changed or not: how fresh it is moves on with every reading.
+    pub fn latest(&self) -> Option<Arc<View>> {
+        self.views.as_ref().and_then(|views| views.borrow().clone())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.views.take());
+        // A driver that has gone watches nothing.
+        let _ = self.handle.send(Message::Unwatch(self.resource.clone()));
+    }
+}
+
+/// The upstream watches of this replica.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    senders: HashMap<Resource, watch::Sender<Option<Arc<View>>>>,
+}
+
+impl Hub {
+    /// One more watches this resource; true: it is the first.
+    pub(super) fn join(&mut self, resource: &Resource) -> (Views, bool) {
+        if let Some(sender) = self.senders.get(resource) {
+            let mut views = sender.subscribe();
+            views.mark_changed();
+            return (views, false);
+        }
+        let (sender, views) = watch::channel(None);
+        self.senders.insert(resource.clone(), sender);
+        (views, true)
+    }
+
+    /// One fewer; true: it was the last.
+    pub(super) fn leave(&mut self, resource: &Resource) -> bool {
+        let unwatched = self.senders.get(resource).is_some_and(|s| s.receiver_count() == 0);
+        if unwatched {
+            self.senders.remove(resource);
+        }
+        unwatched
+    }
+
+    /// A reading: watches wake only if it differs from the one before.
+    pub(super) fn show(&self, resource: &Resource, view: Arc<View>) {
+        let Some(sender) = self.senders.get(resource) else { return };
+        sender.send_if_modified(|before| {
+            let differs = before.as_ref().is_none_or(|before| !before.shows_the_same(&view));
+            *before = Some(view);
+            differs
+        });
+    }
+
+    /// All watches end.
+    pub(super) fn close(&mut self) -> Vec<Resource> {
+        self.senders.drain().map(|(resource, _)| resource).collect()
+    }
+}
