@@ -212,7 +212,7 @@ async fn keep_looking(
     // The first connections are made at once; until then there is nothing to say.
     tokio::time::sleep(LOOK / 2).await;
     while let Ok(status) = driver.status().await {
-        watch.observe(&status);
+        watch.observe(&status, tokio::runtime::Handle::current().metrics().num_alive_tasks());
         let names = names.iter().map(String::as_str);
         readiness.publish(admin::Report::of(&status, names, difference));
         metrics.run_upkeep();

@@ -56,7 +56,7 @@ pub use quarantine::Stopwatch;
 pub use reading::{Doubt, Leader, Leadership, Reading, TokenStanding};
 pub use release::{Outcome, Release};
 pub use replica::{
-    Answer, Call, CallId, Forced, GiveBack, Granted, Held, MasterAnswer, MasterView, Output,
+    Answer, Call, CallId, Forced, GiveBack, Granted, Held, Live, MasterAnswer, MasterView, Output,
     Replica, Status, Waiter,
 };
 pub use script::{

@@ -181,7 +181,7 @@ fn clock_text(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_engine::MasterView;
+    use holdfast_engine::{Live, MasterView};
 
     fn status(states: Vec<MasterState>) -> Status {
         let view = |state| MasterView {
@@ -197,6 +197,7 @@ mod tests {
             resting: None,
             waiters: 0,
             leases: 0,
+            live: Live::default(),
             masters: states.into_iter().map(view).collect(),
         }
     }

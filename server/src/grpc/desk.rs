@@ -79,8 +79,7 @@ impl Desk {
             | Refusal::OutOfTime
             | Refusal::Draining
             | Refusal::TooManyStreams
-            | Refusal::Unreadable(_)
-            | Refusal::Unimplemented(_) => {
+            | Refusal::Unreadable(_) => {
                 debug!(rpc, code = ?status.code(), why = status.message(), "refused");
             }
         }

@@ -5,8 +5,8 @@
 
 use super::convert::Violations;
 use super::masters::{MasterNames, ascii};
-use crate::driver::Closed;
-use holdfast_engine::{Answer, Loss, LostBy, MasterAnswer};
+pub use super::refusal::{Lost, Refusal};
+use holdfast_engine::{Loss, MasterAnswer};
 use holdfast_proto::errors::{DOMAIN, REASON_TRAILER, RETRY_AFTER_TRAILER, reason};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,88 +23,6 @@ pub const LOST_REASON: &str = "lost_reason";
 const RETRY_NO_QUORUM: Duration = Duration::from_millis(250);
 /// Longest status message: with its details it must fit into headers that every client accepts.
 const MAX_MESSAGE_BYTES: usize = 512;
-
-/// Why a call gets no answer of its own.
-#[derive(Debug, Clone)]
-pub enum Refusal {
-    /// Fields that do not fit.
-    Invalid(Violations),
-    /// The lease is over.
-    LeaseLost(Lost),
-    /// A newer call with the same lease_id took its place.
-    Superseded,
-    /// Too many calls wait for the resource.
-    QueueFull,
-    /// Too few masters voted.
-    NoQuorum(Vec<MasterAnswer>),
-    /// The deadline of the call came first.
-    OutOfTime,
-    /// This replica is going away.
-    Draining,
-    /// Too many streams are open.
-    TooManyStreams,
-    /// A message of a stream could not be read: what tonic or the decoder says of it.
-    Unreadable(Status),
-    /// This server does not serve the rpc.
-    Unimplemented(&'static str),
-    /// The engine's answer is to another question.
-    Misanswered,
-}
-
-/// Why a lease is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// The masters said so.
-    Told(Loss),
-    /// It has been held for as long as this server lets anyone hold a lease.
-    MaxHold,
-    /// It was granted or renewed, and nothing was left of it when that was to be said.
-    TooLate,
-}
-
-impl From<Lost> for LostBy {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Told(loss) => Self::Told(loss),
-            Lost::MaxHold => Self::MaxHold,
-            Lost::TooLate => Self::Expired,
-        }
-    }
-}
-
-impl From<Violations> for Refusal {
-    fn from(violations: Violations) -> Self {
-        Self::Invalid(violations)
-    }
-}
-
-impl From<Closed> for Refusal {
-    fn from(_: Closed) -> Self {
-        Self::Draining
-    }
-}
-
-/// What an answer that is none of those a method knows means for its caller.
-impl From<Answer> for Refusal {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Superseded => Self::Superseded,
-            Answer::QueueFull => Self::QueueFull,
-            Answer::Lost(loss) => Self::LeaseLost(Lost::Told(loss)),
-            Answer::NoQuorum(answers) => Self::NoQuorum(answers),
-            Answer::OutOfTime => Self::OutOfTime,
-            Answer::Draining => Self::Draining,
-            Answer::Granted(_)
-            | Answer::Held(_)
-            | Answer::Renewed(_)
-            | Answer::Released(_)
-            | Answer::Forced(_)
-            | Answer::Scanned { .. }
-            | Answer::Shown { .. }
-            | Answer::Standing { .. } => Self::Misanswered,
-        }
-    }
-}
 
 impl Refusal {
     /// The status that says so.
@@ -135,7 +53,6 @@ impl Refusal {
                 "too many streams are open on this replica",
             ),
             Self::Unreadable(status) => unreadable(status),
-            Self::Unimplemented(what) => refused(Code::Unimplemented, reason::UNIMPLEMENTED, what),
             Self::Misanswered => internal(),
         }
     }
@@ -241,8 +158,9 @@ fn build(code: Code, reason: &'static str, message: &str, details: ErrorDetails)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::Closed;
     use crate::grpc::convert::Violation;
-    use holdfast_engine::{MasterId, Outcome};
+    use holdfast_engine::{Answer, MasterId, Outcome};
 
     fn masters() -> MasterNames {
         MasterNames::new([
@@ -289,7 +207,6 @@ mod tests {
             (foreign(Code::OutOfRange), Code::InvalidArgument, "MALFORMED_MESSAGE"),
             (foreign(Code::Internal), Code::InvalidArgument, "MALFORMED_MESSAGE"),
             (Refusal::Unreadable(malformed("ours")), Code::InvalidArgument, "MALFORMED_MESSAGE"),
-            (Refusal::Unimplemented("not served"), Code::Unimplemented, "UNIMPLEMENTED"),
             (Answer::Released(Outcome::Released).into(), Code::Internal, "INTERNAL"),
         ] {
             let status = refusal.to_status(&masters());

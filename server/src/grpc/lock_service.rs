@@ -245,11 +245,8 @@ fn kind(outcome: &Result<AcquireResponse, Refusal>) -> AcquireOutcome {
         Err(Refusal::NoQuorum(_)) => AcquireOutcome::NoQuorum,
         Err(Refusal::OutOfTime) => AcquireOutcome::OutOfTime,
         Err(Refusal::Draining) => AcquireOutcome::Draining,
-        Err(
-            Refusal::TooManyStreams
-            | Refusal::Unreadable(_)
-            | Refusal::Unimplemented(_)
-            | Refusal::Misanswered,
-        ) => AcquireOutcome::Failed,
+        Err(Refusal::TooManyStreams | Refusal::Unreadable(_) | Refusal::Misanswered) => {
+            AcquireOutcome::Failed
+        }
     }
 }

@@ -19,6 +19,7 @@ mod keep_alive;
 mod layers;
 mod lock_service;
 mod masters;
+mod refusal;
 mod server;
 mod streams;
 mod teller;

@@ -1,9 +1,10 @@
-//! How the masters fare, as metrics and as log lines: every status is counted, every change is said.
+//! How the masters and this replica fare, as metrics and as log lines: every status is counted, every change
+//! is said.
 //!
 //! Deliberately absent: connections that come and go, which the driver logs.
 
 use super::metrics::names;
-use holdfast_engine::{MasterState, MasterView, Status};
+use holdfast_engine::{Live, MasterState, MasterView, Status};
 use metrics::gauge;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -27,9 +28,9 @@ impl MasterWatch {
         Self { names, states, has_quorum: None, clock_fits: None }
     }
 
-    /// A fresh status. Meant to come about once a second.
-    pub fn observe(&mut self, status: &Status) {
-        self.record(status);
+    /// A fresh status, and how many tasks the runtime has. Meant to come about once a second.
+    pub fn observe(&mut self, status: &Status, tasks: usize) {
+        self.record(status, tasks);
         for (index, view) in status.masters.iter().enumerate().take(self.names.len()) {
             self.say(index, view);
         }
@@ -49,10 +50,12 @@ impl MasterWatch {
         self.clock_fits = Some(status.clock_fits);
     }
 
-    fn record(&self, status: &Status) {
+    fn record(&self, status: &Status, tasks: usize) {
         gauge!(names::QUORUM).set(f64::from(u8::from(status.has_quorum)));
         gauge!(names::CLOCK_FITS).set(f64::from(u8::from(status.clock_fits)));
         gauge!(names::WAITERS).set(status.waiters as f64);
+        gauge!(names::LEASES).set(status.leases as f64);
+        record_live(status.live, tasks);
         for (number, state) in STATES.iter().enumerate() {
             let count = status.masters.iter().filter(|view| number_of(&view.state) == number);
             gauge!(names::MASTERS, "state" => *state).set(count.count() as f64);
@@ -82,6 +85,20 @@ impl MasterWatch {
             MasterState::Misconfigured(why) => warn!(master = name, %why, "must not vote"),
         }
         *said = Some(view.state.clone());
+    }
+}
+
+fn record_live(live: Live, tasks: usize) {
+    let Live { operations, timers, queues, holds, watches } = live;
+    for (kind, count) in [
+        ("operations", operations),
+        ("timers", timers),
+        ("queues", queues),
+        ("holds", holds),
+        ("watches", watches),
+        ("tasks", tasks),
+    ] {
+        gauge!(names::LIVE, "kind" => kind).set(count as f64);
     }
 }
 
@@ -129,17 +146,21 @@ mod tests {
             clock_fits: true,
             resting: None,
             waiters: 7,
-            leases: 0,
+            leases: 5,
+            live: Live { timers: 2, ..Live::default() },
         };
         with_local_recorder(&recorder, || {
             let names = ["a", "b", "c"].map(str::to_owned).into();
-            MasterWatch::new(names).observe(&status);
+            MasterWatch::new(names).observe(&status, 3);
         });
 
         let text = recorder.handle().render();
         for line in [
             "holdfast_quorum 1",
             "holdfast_waiters 7",
+            "holdfast_leases 5",
+            "holdfast_live{kind=\"timers\"} 2",
+            "holdfast_live{kind=\"tasks\"} 3",
             "holdfast_masters{state=\"voting\"} 2",
             "holdfast_masters{state=\"misconfigured\"} 0",
             "holdfast_master_state{master=\"b\",state=\"unreachable\"} 1",

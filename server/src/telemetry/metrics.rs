@@ -30,6 +30,10 @@ pub mod names {
     pub const CLOCK_FITS: &str = "holdfast_clock_fits";
     /// Acquires that wait for their turn.
     pub const WAITERS: &str = "holdfast_waiters";
+    /// Leases served here.
+    pub const LEASES: &str = "holdfast_leases";
+    /// What is alive in this replica, by kind.
+    pub const LIVE: &str = "holdfast_live";
     /// Streams that are open, by method.
     pub const STREAMS: &str = "holdfast_streams";
     /// Leases that Hold said were lost, by reason.
@@ -82,7 +86,17 @@ fn describe() {
         names::CLOCK_FITS,
         "1 if this replica's clock is within bounds of a quorum of masters, else 0"
     );
-    describe_gauge!(names::WAITERS, Unit::Count, "Acquire calls that wait for their turn");
+    describe_gauge!(names::WAITERS, Unit::Count, "Acquires and Holds that wait for their turn");
+    describe_gauge!(
+        names::LEASES,
+        Unit::Count,
+        "Leases granted or renewed here last whose validity has not ended"
+    );
+    describe_gauge!(
+        names::LIVE,
+        Unit::Count,
+        "What is alive in this replica, by kind; it falls back when nobody uses the replica"
+    );
     describe_gauge!(names::STREAMS, Unit::Count, "Streams that are open, by method");
     describe_counter!(
         names::LEASES_LOST,
@@ -114,6 +128,8 @@ mod tests {
                 names::QUORUM,
                 names::CLOCK_FITS,
                 names::WAITERS,
+                names::LEASES,
+                names::LIVE,
                 names::STREAMS,
             ] {
                 gauge!(name).set(1.0);
@@ -123,7 +139,7 @@ mod tests {
         let text = recorder.handle().render();
         let kinds = text.lines().filter(|line| line.starts_with("# TYPE")).count();
         let helps = text.lines().filter(|line| line.starts_with("# HELP")).count();
-        assert_eq!((kinds, helps), (13, 13), "{text}");
+        assert_eq!((kinds, helps), (15, 15), "{text}");
         assert!(text.contains("holdfast_requests_total 1"), "{text}");
         let bucket = "holdfast_request_duration_seconds_bucket{le=\"0.0025\"} 1";
         assert!(text.contains(bucket), "{text}");

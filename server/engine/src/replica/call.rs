@@ -248,6 +248,23 @@ pub struct Status {
     pub waiters: usize,
     /// Leases granted or renewed here last whose validity has not ended.
     pub leases: usize,
+    /// What is alive in it.
+    pub live: Live,
+}
+
+/// How much of each kind is alive in a replica: nothing when nobody uses it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Live {
+    /// Rounds, reads and what follows them.
+    pub operations: usize,
+    /// Timers that have not gone off.
+    pub timers: usize,
+    /// Resources that somebody waits for.
+    pub queues: usize,
+    /// Holds, those in their grace included.
+    pub holds: usize,
+    /// Resources that somebody watches.
+    pub watches: usize,
 }
 
 pub(super) fn describe(answer: Option<&Body>) -> String {

@@ -21,7 +21,8 @@ mod tending;
 mod watching;
 
 pub use call::{
-    Answer, Call, CallId, Forced, GiveBack, Granted, Held, MasterAnswer, MasterView, Status, Waiter,
+    Answer, Call, CallId, Forced, GiveBack, Granted, Held, Live, MasterAnswer, MasterView, Status,
+    Waiter,
 };
 pub(crate) use forcing::Meant;
 

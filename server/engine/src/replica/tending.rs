@@ -2,7 +2,7 @@
 //! still owed.
 
 use super::Replica;
-use super::call::{MasterView, Status};
+use super::call::{Live, MasterView, Status};
 use crate::ids::{Incident, MasterId};
 use crate::master::{Master, Purpose};
 use crate::params::{PROBE, RestartPolicy};
@@ -26,6 +26,13 @@ impl Replica {
             resting: self.is_resting(now).then(|| self.resting_until.since(now.boot)),
             waiters: self.queues.values().map(|queue| queue.waiters()).sum(),
             leases: self.leases.count(now.boot),
+            live: Live {
+                operations: self.operations.len(),
+                timers: self.timers.len(),
+                queues: self.queues.len(),
+                holds: self.sessions.len(),
+                watches: self.watches.len(),
+            },
         }
     }
 

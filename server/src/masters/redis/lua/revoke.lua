@@ -1,6 +1,6 @@
 -- Lets a lease end where it is: from now on every extend of it is LOST, every repair REFUSED and
 -- every acquire HELD, until it expires when it would have expired anyway.
--- Source: docs/protocol.md, "Revoke".
+-- Source: docs/protocol.md, "Taking a lease back".
 -- KEYS  1 lock   2 state
 -- ARGV  1 run   2 cfg   3 floor field   4 lease   5 token
 -- Reply {code, '', seen}: REVOKED | NEWER | OTHER | NOTHING | DROPPED
