@@ -1,7 +1,9 @@
 //! Holds in virtual time: the queue, renewals, warnings, the end in all its ways, and what each of them
 //! leaves on the masters.
 
-use holdfast_engine::{Answer, HoldEvent, Liveness, Loss, LostBy, Outcome, Params, Risk, lost_at};
+use holdfast_engine::{
+    Answer, Hangup, HoldEvent, Liveness, Loss, LostBy, Outcome, Params, Risk, lost_at,
+};
 use holdfast_tests::world::{World, acquire, hold, params, with_ttl};
 use std::time::Duration;
 
@@ -200,17 +202,29 @@ fn an_unread_re_attach_takes_nothing_away_and_an_unread_grant_is_taken_back() {
     let token = world.granted(first).grant.token;
     let second = world.hold(1, holdfast_engine::Hold { token, ..hold("r", "a") });
     world.granted(second);
-    world.cut(1, second, false);
+    world.cut(1, second, Hangup::Unread);
     let third = world.hold(1, holdfast_engine::Hold { token, ..hold("r", "a") });
-    world.cut(1, third, false);
+    world.cut(1, third, Hangup::Unread);
     world.run_for(ms(10));
     assert_eq!(world.occupied("r"), 3);
 
     let id = world.hold(0, holdfast_engine::Hold { grace: secs(5), ..hold("s", "b") });
     world.granted(id);
-    world.cut(0, id, false);
+    world.cut(0, id, Hangup::Unread);
     world.run_for(ms(10));
     assert_eq!(world.occupied("s"), 0, "grace is for those who know what they have");
+}
+
+#[test]
+fn a_client_that_breaks_the_rules_keeps_its_lease_for_the_ttl() {
+    let mut world = World::new(3, 1);
+    let id = world.hold(0, hold("r", "a"));
+    let token = world.granted(id).grant.token;
+    world.cut(0, id, Hangup::Fault);
+    world.run_for(secs(1));
+    assert_eq!(world.occupied("r"), 3);
+    let again = world.hold(0, holdfast_engine::Hold { token, ..hold("r", "a") });
+    assert_eq!(world.granted(again).grant.token, token);
 }
 
 #[test]
@@ -378,7 +392,7 @@ fn drain_warns_holders_turns_waiters_away_and_keeps_the_leases() {
     assert!(draining(world.ended(refused).1));
     world.replicas[0].handle_close();
     assert!(draining(world.ended(held).1));
-    world.cut(0, held, true);
+    world.cut(0, held, Hangup::Gone);
     world.run_for(secs(1));
     let again = world.hold(1, holdfast_engine::Hold { token, ..hold("r", "a") });
     assert_eq!(world.granted(again).grant.token, token);

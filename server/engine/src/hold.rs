@@ -93,6 +93,17 @@ pub struct Tenure {
     pub received: Option<Instant>,
 }
 
+/// How the stream of a Hold ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangup {
+    /// Its client cannot know that it has the lock.
+    Unread,
+    /// Its client went away.
+    Gone,
+    /// Its client broke the rules of the stream, and may still rely on the lease.
+    Fault,
+}
+
 /// Why a held lease is in danger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Risk {

@@ -44,7 +44,9 @@ pub use acquire::{Acquire, Contention, Failure, Grant, Verdict as AcquireVerdict
 pub use ballot::{Ballot, BallotClock};
 pub use clock::{MasterClock, Sample};
 pub use extend::{Extend, Loss, Verdict as ExtendVerdict};
-pub use hold::{Hold, HoldEvent, Liveness, LostBy, Risk, Tenure, lost_at, renewal_interval};
+pub use hold::{
+    Hangup, Hold, HoldEvent, Liveness, LostBy, Risk, Tenure, lost_at, renewal_interval,
+};
 pub use ids::{BUCKETS, Incident, Info, LeaseHash, MasterId, MasterSet, Nonce, Resource, RunId};
 pub use master::{Down, MasterState, Session};
 pub use mutants::{Mutant, Mutants};

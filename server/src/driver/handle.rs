@@ -4,7 +4,7 @@
 use super::outbox::{Teller, outbox};
 use super::session::Session;
 use super::watch::{Views, Watch};
-use holdfast_engine::{Answer, Call, CallId, GiveBack, Hold, Instant, Resource, Status};
+use holdfast_engine::{Answer, Call, CallId, GiveBack, Hangup, Hold, Instant, Resource, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,8 +29,8 @@ pub(super) enum Message {
     Hold(CallId, Hold, Teller),
     Heartbeat(CallId, u64, Instant),
     ReleaseHold(CallId),
-    /// The stream of a Hold has ended; may its client know that it has the lock?
-    Hangup(CallId, bool),
+    /// The stream of a Hold has ended.
+    Hangup(CallId, Hangup),
     Watch(Resource, oneshot::Sender<Views>),
     Unwatch(Resource),
     Status(oneshot::Sender<Status>),

@@ -3,7 +3,7 @@
 
 use super::handle::{Handle, Message};
 use super::outbox::Listener;
-use holdfast_engine::{CallId, HoldEvent, Instant};
+use holdfast_engine::{CallId, Hangup, HoldEvent, Instant};
 use std::task::{Context, Poll};
 
 /// One open Hold.
@@ -12,11 +12,12 @@ pub struct Session {
     id: CallId,
     handle: Handle,
     listener: Listener,
+    faulty: bool,
 }
 
 impl Session {
     pub(super) fn new(id: CallId, handle: Handle, listener: Listener) -> Self {
-        Self { id, handle, listener }
+        Self { id, handle, listener, faulty: false }
     }
 
     /// The client is alive, and asks for a renewal.
@@ -27,6 +28,11 @@ impl Session {
     /// The client gives the lock back; the answer comes as an event.
     pub fn release(&self) {
         self.send(Message::ReleaseHold(self.id));
+    }
+
+    /// The client broke the rules of its stream, and may still rely on its lease: that stays for its ttl.
+    pub fn fail(&mut self) {
+        self.faulty = true;
     }
 
     /// The next event; `None`: there will be no more.
@@ -42,6 +48,11 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.send(Message::Hangup(self.id, self.listener.told()));
+        let how = match self.listener.told() {
+            false => Hangup::Unread,
+            true if self.faulty => Hangup::Fault,
+            true => Hangup::Gone,
+        };
+        self.send(Message::Hangup(self.id, how));
     }
 }

@@ -193,9 +193,9 @@ impl Driver {
                 self.replica.handle_heartbeat(id, sequence, received, now);
             }
             Message::ReleaseHold(id) => self.replica.handle_hold_release(id, now),
-            Message::Hangup(id, told) => {
+            Message::Hangup(id, how) => {
                 self.holds.remove(&id);
-                self.replica.handle_hangup(id, told, now);
+                self.replica.handle_hangup(id, how, now);
             }
             Message::Watch(resource, answer) => self.watch(&resource, answer),
             Message::Unwatch(resource) => {

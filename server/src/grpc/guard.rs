@@ -2,7 +2,7 @@
 //! own timer, so that a stalled driver cannot make a holder believe in a lease that is over.
 
 use crate::clock;
-use holdfast_engine::Instant;
+use holdfast_engine::{Grant, Instant, lost_at};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,12 +15,14 @@ const GRACE: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     armed: Option<(Instant, Pin<Box<Sleep>>)>,
+    valid_until: Instant,
 }
 
 impl Guard {
-    /// A lease that the engine calls lost at `lost_at`.
-    pub(super) fn arm(&mut self, lost_at: Instant, now: Instant) {
-        let due = lost_at + GRACE;
+    /// For a lease as it was granted or renewed last.
+    pub(super) fn arm(&mut self, grant: &Grant, ttl: Duration, now: Instant) {
+        self.valid_until = grant.valid_until;
+        let due = lost_at(grant.valid_until, ttl) + GRACE;
         let pause = due.since(now);
         match &mut self.armed {
             Some((armed, sleep)) => {
@@ -34,6 +36,17 @@ impl Guard {
     /// Is it time?
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.armed.as_ref().is_some_and(|(due, _)| now >= *due)
+    }
+
+    /// Resolves when nobody may rely on the lease any more.
+    pub(super) async fn expired(self) {
+        loop {
+            let left = self.valid_until.since(clock::now().boot);
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
     }
 
     /// Resolves when it is time. The runtime's clock does not count suspend, so ours is asked at every
@@ -55,6 +68,7 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_engine::Ballot;
     use std::future::poll_fn;
 
     #[tokio::test]
@@ -62,8 +76,11 @@ mod tests {
         let mut guard = Guard::default();
         let began = clock::now().boot;
         assert!(!guard.is_due(began));
-        guard.arm(began + Duration::from_millis(20), began);
-        guard.arm(began + Duration::from_millis(60), began);
+        let ttl = Duration::from_millis(100);
+        for valid_for in [40, 80] {
+            let valid_until = began + Duration::from_millis(valid_for);
+            guard.arm(&Grant { token: Ballot(1), valid_until, votes: 2 }, ttl, began);
+        }
 
         poll_fn(|cx| guard.poll(cx)).await;
 
@@ -71,5 +88,7 @@ mod tests {
         assert!(took >= Duration::from_millis(65), "{took:?}");
         assert!(!guard.is_due(began + Duration::from_millis(64)));
         assert!(guard.is_due(began + Duration::from_millis(65)));
+        guard.expired().await;
+        assert!(clock::now().boot >= began + Duration::from_millis(80));
     }
 }

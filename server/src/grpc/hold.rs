@@ -11,13 +11,10 @@ use crate::clock;
 use crate::driver::Session;
 use crate::telemetry::StreamMethod;
 use futures_util::{Stream, StreamExt};
-use holdfast_engine::{
-    Claim, HoldEvent, Instant, Liveness, LostBy, Now, Tenure, lost_at, renewal_interval,
-};
+use holdfast_engine::{Claim, HoldEvent, Instant, Liveness, LostBy, Now, Tenure, renewal_interval};
 use holdfast_proto::v1::hold_request::Message;
 use holdfast_proto::v1::hold_response::Event;
 use holdfast_proto::v1::{self, HoldRequest, HoldResponse, HoldStart, Lease};
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -146,23 +143,19 @@ impl Holding {
         Ok(())
     }
 
-    /// The client is told by the guard. Until its deadline it may still rely on the lease, so the
-    /// session must not end as if its client had given the lock up: it is left to the engine, which
-    /// can only say the same once it runs again.
+    /// The client is told by the guard. Until its deadline it may still rely on the lease: the session
+    /// ends only then, if the engine has not ended it before.
     fn overdue(&mut self) -> Event {
         if let Stage::Open(open) = std::mem::replace(&mut self.stage, Stage::Over) {
-            let Open { mut session, claim, .. } = *open;
+            let Open { session, claim, guard, .. } = *open;
             warn!(
                 resource = ?claim.resource,
                 lease = ?claim.lease,
                 "the lease is lost, and the engine did not say so in time: this replica is slow"
             );
             tokio::spawn(async move {
-                while let Some(event) = poll_fn(|cx| session.poll_event(cx)).await {
-                    if event.is_last() {
-                        break;
-                    }
-                }
+                guard.expired().await;
+                drop(session);
             });
         }
         lost(LostBy::Expired, &self.desk)
@@ -185,9 +178,14 @@ impl Stream for Holding {
                 Ok(Turn::SayLast(event)) => Some(Ok(response(0, event))),
                 Ok(Turn::Overdue) => Some(Ok(response(0, this.overdue()))),
                 Ok(Turn::Gone) => None,
-                Err(refusal) => Some(Err(this.desk.refuse(RPC, &refusal))),
+                Err(refusal) => {
+                    if let Stage::Open(open) = &mut this.stage {
+                        open.session.fail();
+                    }
+                    Some(Err(this.desk.refuse(RPC, &refusal)))
+                }
             };
-            // With the session goes the lock, if it is still there.
+            // With the session goes the lock, unless the fault was in what its client said.
             this.stage = Stage::Over;
             return Poll::Ready(last);
         }
@@ -255,7 +253,7 @@ impl Open {
         };
         match convert::lease(receipt, &tenure.grant, now) {
             Some(lease) => {
-                self.guard.arm(lost_at(tenure.grant.valid_until, tenure.ttl), now);
+                self.guard.arm(&tenure.grant, tenure.ttl, now);
                 Turn::Say(response(tenure.sequence, event(lease)))
             }
             None => {

@@ -2,7 +2,8 @@
 
 use super::World;
 use holdfast_engine::{
-    Ballot, CallId, Claim, Hold, HoldEvent, Info, LeaseHash, Liveness, Resource, Seen, Tenure, View,
+    Ballot, CallId, Claim, Hangup, Hold, HoldEvent, Info, LeaseHash, Liveness, Resource, Seen,
+    Tenure, View,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,13 +56,13 @@ impl World {
 
     /// Its stream ends; it has read what it was told.
     pub fn hang_up(&mut self, replica: usize, id: CallId) {
-        self.cut(replica, id, true);
+        self.cut(replica, id, Hangup::Gone);
     }
 
-    /// Its stream ends; did it read that it has the lock?
-    pub fn cut(&mut self, replica: usize, id: CallId, told: bool) {
+    /// Its stream ends in this way.
+    pub fn cut(&mut self, replica: usize, id: CallId, how: Hangup) {
         let now = self.clocks_of(replica);
-        self.replicas[replica].handle_hangup(id, told, now);
+        self.replicas[replica].handle_hangup(id, how, now);
         self.pump();
     }
 

@@ -8,7 +8,9 @@ use super::call::{Answer, CallId, GiveBack, Granted};
 use super::{Operation, Output, Place, Replica, Timer};
 use crate::acquire::Grant;
 use crate::ballot::Ballot;
-use crate::hold::{Hold, HoldEvent, Liveness, LostBy, Risk, Tenure, lost_at, renewal_interval};
+use crate::hold::{
+    Hangup, Hold, HoldEvent, Liveness, LostBy, Risk, Tenure, lost_at, renewal_interval,
+};
 use crate::ids::{LeaseHash, MasterSet, Nonce, Resource};
 use crate::script::{Change, Renewal};
 use crate::time::{Instant, Now};
@@ -181,12 +183,15 @@ impl Replica {
         self.settle(now);
     }
 
-    /// The client's stream has ended. `told`: it may have read that the lease is its own.
-    pub fn handle_hangup(&mut self, id: CallId, told: bool, now: Now) {
+    /// The client's stream has ended.
+    pub fn handle_hangup(&mut self, id: CallId, how: Hangup, now: Now) {
         self.cancel_call(id, now);
         let Some(mut session) = self.sessions.remove(id) else { return };
-        if let Stage::Held(tenancy) = session.stage {
+        if let Stage::Held(tenancy) = session.stage
+            && how != Hangup::Fault
+        {
             let reattached = tenancy.nonce.is_reattached();
+            let told = how == Hangup::Gone;
             let until = (now.boot + session.hold.grace).min(tenancy.grant.valid_until);
             if told && until > now.boot {
                 let key = (session.hold.claim.resource.clone(), session.hold.claim.lease);
