@@ -7,12 +7,14 @@ use std::time::Duration;
 use futures_util::stream;
 use holdfast_proto::v1::hold_request::Message;
 use holdfast_proto::v1::hold_response::Event;
+use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::{
     self, AcquireRequest, HoldHeartbeat, HoldRelease, HoldRequest, HoldResponse, HoldStart,
     KeepAliveRequest, KeepAliveResponse, Liveness, WatchLeaderRequest, WatchLeaderResponse,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::calls::Lease;
@@ -62,23 +64,42 @@ pub type HoldStream = Duplex<HoldRequest, HoldResponse>;
 /// A KeepAlive.
 pub type KeepAliveStream = Duplex<KeepAliveRequest, KeepAliveResponse>;
 
+/// Opens a Hold over a connection of the test's own, and says nothing yet.
+pub async fn hold_over(channel: Channel) -> Result<HoldStream, Status> {
+    let (requests, outgoing) = mpsc::unbounded_channel();
+    let mut client = LockServiceClient::new(channel);
+    let opened = soon(client.hold(outgoing_stream(outgoing))).await?;
+    Ok(Duplex { requests: Some(requests), responses: opened.into_inner() })
+}
+
+/// Opens a KeepAlive over a connection of the test's own.
+pub async fn keep_alive_over(channel: Channel) -> Result<KeepAliveStream, Status> {
+    let (requests, outgoing) = mpsc::unbounded_channel();
+    let mut client = LockServiceClient::new(channel);
+    let opened = soon(client.keep_alive(outgoing_stream(outgoing))).await?;
+    Ok(Duplex { requests: Some(requests), responses: opened.into_inner() })
+}
+
+/// Watches over a connection of the test's own.
+pub async fn watch_over(
+    channel: Channel,
+    request: WatchLeaderRequest,
+) -> Result<WatchStream, Status> {
+    let mut client = LockServiceClient::new(channel);
+    Ok(WatchStream { responses: soon(client.watch_leader(request)).await?.into_inner() })
+}
+
 impl Holdfastd {
     /// Opens a Hold.
     pub async fn hold(&self, start: HoldStart) -> Result<HoldStream, Status> {
-        let (requests, outgoing) = mpsc::unbounded_channel();
-        let mut client = self.lock_client();
-        let opened = soon(client.hold(outgoing_stream(outgoing))).await?;
-        let hold = Duplex { requests: Some(requests), responses: opened.into_inner() };
-        hold.send(HoldRequest { message: Some(Message::Start(start)) });
+        let hold = hold_over(self.channel()).await?;
+        hold.start(start);
         Ok(hold)
     }
 
     /// Opens a KeepAlive.
     pub async fn keep_alive(&self) -> Result<KeepAliveStream, Status> {
-        let (requests, outgoing) = mpsc::unbounded_channel();
-        let mut client = self.lock_client();
-        let opened = soon(client.keep_alive(outgoing_stream(outgoing))).await?;
-        Ok(Duplex { requests: Some(requests), responses: opened.into_inner() })
+        keep_alive_over(self.channel()).await
     }
 
     /// Watches a resource.
@@ -89,8 +110,7 @@ impl Holdfastd {
 
     /// Watches as the request says.
     pub async fn watch_as(&self, request: WatchLeaderRequest) -> Result<WatchStream, Status> {
-        let mut client = self.lock_client();
-        Ok(WatchStream { responses: soon(client.watch_leader(request)).await?.into_inner() })
+        watch_over(self.channel(), request).await
     }
 }
 
@@ -114,6 +134,11 @@ impl<Out, In> Duplex<Out, In> {
 }
 
 impl HoldStream {
+    /// Asks for the lock: the first message.
+    pub fn start(&self, start: HoldStart) {
+        self.send(HoldRequest { message: Some(Message::Start(start)) });
+    }
+
     /// Says that the client is alive, and asks for a renewal.
     pub fn heartbeat(&self, sequence: u64) {
         let heartbeat = HoldHeartbeat { sequence };

@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     /// Answered by then, whatever is under way.
     pub(crate) hard: Option<Instant>,
     pub(crate) stage: Stage,
+    /// When its timer will go off.
+    pub(crate) armed: Option<Instant>,
     /// Wants to know its place, as it changes.
     pub(crate) curious: bool,
     /// The place it was told last.
@@ -49,6 +51,22 @@ pub(crate) struct Note {
     occupant: Occupant,
     as_of: Instant,
 }
+
+impl Entry {
+    /// The next moment at which its time is up or its pause over; a look at it in between costs less than
+    /// a timer that outlives it by hours.
+    pub(crate) fn next(&self, now: Instant) -> Instant {
+        let pause = match self.stage {
+            Stage::Pausing(until) => Some(until),
+            _ => None,
+        };
+        let ends = [Some(self.soft), self.hard, pause].into_iter().flatten();
+        ends.filter(|end| *end > now).chain([now + LOOK]).min().unwrap_or(now + LOOK)
+    }
+}
+
+/// See [`Entry::next`].
+const LOOK: Duration = Duration::from_secs(10);
 
 impl Note {
     pub(crate) fn new(occupant: Occupant, as_of: Instant) -> Self {

@@ -6,6 +6,7 @@ use crate::ballot::Ballot;
 use crate::reading::{Doubt, Leader, Leadership};
 use crate::script::{Change, Notice};
 use crate::time::Instant;
+use std::time::Duration;
 
 /// The state of a resource as the last reading showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +47,14 @@ pub enum Ending {
 pub(crate) struct History {
     /// The last leader that was shown.
     leader: Option<Leader>,
+    /// When it had run out if it was not renewed.
+    expires: Instant,
     /// How its term ends, as far as notices told.
     ending: Ending,
 }
+
+/// Two readings of the same expiry differ by less.
+const SAME_EXPIRY: Duration = Duration::from_millis(50);
 
 impl History {
     /// A replica says what happened to the resource.
@@ -64,10 +70,12 @@ impl History {
         }
     }
 
-    /// What the next reading shows. The term and the published value of a lease never go back.
-    pub(crate) fn see(&mut self, leadership: Leadership) -> Seen {
+    /// What the next reading shows, begun at `began`. The term and the published value of a lease never go
+    /// back.
+    pub(crate) fn see(&mut self, leadership: Leadership, began: Instant) -> Seen {
         match leadership {
             Leadership::Led(mut leader) => {
+                let expires = began + leader.remaining;
                 match self.leader.take() {
                     Some(before) if before.lease == leader.lease => {
                         leader.token = leader.token.max(before.token);
@@ -75,12 +83,14 @@ impl History {
                             leader.info = before.info;
                             leader.info_ballot = before.info_ballot;
                         }
-                        if leader.token > before.token {
+                        // Whoever gave it back was not the last who held it.
+                        if leader.token > before.token || expires > self.expires + SAME_EXPIRY {
                             self.ending = Ending::default();
                         }
                     }
                     _ => self.ending = Ending::default(),
                 }
+                self.expires = expires;
                 self.leader = Some(leader.clone());
                 Seen::Led(leader)
             }

@@ -179,7 +179,9 @@ impl Stream for Holding {
                 Ok(Turn::Overdue) => Some(Ok(response(0, this.overdue()))),
                 Ok(Turn::Gone) => None,
                 Err(refusal) => {
-                    if let Stage::Open(open) = &mut this.stage {
+                    if let Stage::Open(open) = &mut this.stage
+                        && refusal.is_about_a_message()
+                    {
                         open.session.fail();
                     }
                     Some(Err(this.desk.refuse(RPC, &refusal)))

@@ -5,7 +5,8 @@
 use super::convert::Violations;
 use crate::driver::Closed;
 use holdfast_engine::{Answer, Loss, LostBy, MasterAnswer};
-use tonic::Status;
+use holdfast_proto::errors::REASON_TRAILER;
+use tonic::{Code, Status};
 
 /// Why a call gets no answer of its own.
 #[derive(Debug, Clone)]
@@ -49,6 +50,19 @@ impl From<Lost> for LostBy {
             Lost::Told(loss) => Self::Told(loss),
             Lost::MaxHold => Self::MaxHold,
             Lost::TooLate => Self::Expired,
+        }
+    }
+}
+
+impl Refusal {
+    /// Is it about what the client said, and not about how the stream fared?
+    pub(super) fn is_about_a_message(&self) -> bool {
+        match self {
+            Self::Invalid(_) => true,
+            Self::Unreadable(status) => {
+                status.code() == Code::OutOfRange || status.metadata().contains_key(REASON_TRAILER)
+            }
+            _ => false,
         }
     }
 }

@@ -45,6 +45,7 @@ impl Replica {
             soft,
             hard,
             stage: Stage::Waiting,
+            armed: None,
             curious,
             told: None,
             trouble: None,
@@ -120,12 +121,20 @@ impl Replica {
 
     fn place(&mut self, resource: &Resource, ticket: u64, entry: Entry) {
         self.calls.insert(CallId(entry.call), Place::Queue(resource.clone(), ticket));
-        self.set_timer(entry.soft, Timer::Waiter(resource.clone(), ticket));
-        if let Some(hard) = entry.hard.filter(|hard| *hard > entry.soft) {
-            self.set_timer(hard, Timer::Waiter(resource.clone(), ticket));
-        }
+        let now = entry.since;
         if let Some(queue) = self.queues.get_mut(resource) {
             queue.push(ticket, entry);
+        }
+        self.arm_waiter(resource, ticket, now);
+    }
+
+    pub(super) fn arm_waiter(&mut self, resource: &Resource, ticket: u64, now: Instant) {
+        let entry = self.queues.get_mut(resource).and_then(|queue| queue.get_mut(ticket));
+        let Some(entry) = entry else { return };
+        let next = entry.next(now);
+        if entry.armed.is_none_or(|armed| next < armed) {
+            entry.armed = Some(next);
+            self.set_timer(next, Timer::Waiter(resource.clone(), ticket));
         }
     }
 
@@ -257,6 +266,16 @@ impl Replica {
     }
 
     pub(super) fn waiter_timeout(&mut self, resource: &Resource, ticket: u64, now: Now) {
+        let entry = self.queues.get_mut(resource).and_then(|queue| queue.get_mut(ticket));
+        let Some(entry) = entry else { return };
+        if entry.armed.is_some_and(|armed| armed <= now.boot) {
+            entry.armed = None;
+        }
+        self.waiter_due(resource, ticket, now);
+        self.arm_waiter(resource, ticket, now.boot);
+    }
+
+    fn waiter_due(&mut self, resource: &Resource, ticket: u64, now: Now) {
         let Some(queue) = self.queues.get_mut(resource) else { return };
         let Some(entry) = queue.get(ticket) else { return };
         let hard_over = entry.hard.is_some_and(|hard| now.boot >= hard);

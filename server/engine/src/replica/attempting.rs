@@ -2,7 +2,7 @@
 
 use super::acquiring::{COURTESY, held};
 use super::call::{Answer, CallId, GiveBack, Granted, MasterAnswer};
-use super::{Operation, Replica, Timer};
+use super::{Operation, Replica};
 use crate::acquire::{Acquire, Contention, Failure, Grant, Verdict};
 use crate::ids::{LeaseHash, MasterId, Resource};
 use crate::master::Purpose;
@@ -165,7 +165,7 @@ impl Replica {
             self.serve(resource, now);
             return;
         }
-        self.set_timer(pause, Timer::Waiter(resource.clone(), ticket));
+        self.arm_waiter(resource, ticket, now.boot);
     }
 
     /// The masters showed somebody else: who cannot wait is told, the head sleeps until there is

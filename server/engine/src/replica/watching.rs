@@ -26,9 +26,14 @@ pub(super) struct Watch {
     stale: bool,
     /// When the next one is due.
     next: Instant,
+    /// When its timer will go off.
+    armed: Option<Instant>,
     /// Readings in a row that showed nothing certain.
     doubts: u32,
 }
+
+/// Masters that change hands show different things for a moment: that is no news.
+const FLEETING: u32 = 3;
 
 /// A reading for a watch.
 #[derive(Debug)]
@@ -115,7 +120,7 @@ impl Replica {
         let poll = self.params.watch_poll;
         let Some(watch) = self.watches.get_mut(resource) else { return };
         watch.reading = None;
-        let state = watch.history.see(leadership);
+        let state = watch.history.see(leadership, *began);
         watch.doubts = match state {
             Seen::Unknown(Doubt::NoQuorum | Doubt::Disagreement) => watch.doubts + 1,
             _ => 0,
@@ -126,19 +131,38 @@ impl Replica {
             // Usually it passes within moments; if it does not, there is no hurry.
             Seen::Unknown(_) => now.boot + (pause * 2_u32.pow(watch.doubts.min(8))).min(POLL),
         };
-        let (next, stale) = (watch.next, watch.stale);
-        let view = View { state, as_of: *began, newest };
-        self.outputs.push_back(Output::View(resource.clone(), Arc::new(view)));
-        if stale {
-            self.look(resource, now);
-        } else {
-            self.set_timer(next, Timer::Watch(resource.clone()));
+        let disagree = matches!(state, Seen::Unknown(Doubt::Disagreement));
+        let (doubts, stale) = (watch.doubts, watch.stale);
+        if !disagree || doubts >= FLEETING {
+            let view = View { state, as_of: *began, newest };
+            self.outputs.push_back(Output::View(resource.clone(), Arc::new(view)));
+        }
+        match stale {
+            true => self.look(resource, now),
+            false => self.arm_watch(resource),
         }
     }
 
     pub(super) fn watch_timeout(&mut self, resource: &Resource, now: Now) {
-        if self.watches.get(resource).is_some_and(|watch| watch.next <= now.boot) {
-            self.look(resource, now);
+        let Some(watch) = self.watches.get_mut(resource) else { return };
+        if watch.armed.is_some_and(|armed| armed <= now.boot) {
+            watch.armed = None;
+        }
+        if watch.reading.is_some() {
+            return;
+        }
+        match watch.next <= now.boot {
+            true => self.look(resource, now),
+            false => self.arm_watch(resource),
+        }
+    }
+
+    fn arm_watch(&mut self, resource: &Resource) {
+        let Some(watch) = self.watches.get_mut(resource) else { return };
+        let next = watch.next;
+        if watch.armed.is_none_or(|armed| next < armed) {
+            watch.armed = Some(next);
+            self.set_timer(next, Timer::Watch(resource.clone()));
         }
     }
 }

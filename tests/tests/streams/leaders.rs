@@ -1,0 +1,1 @@
+//! WatchLeader on real processes.
