@@ -39,6 +39,27 @@ impl Replica {
         }
     }
 
+    /// A round that any connected process executes, also one that may not vote.
+    pub(super) fn fan_out_to_connected(
+        &mut self,
+        to: MasterSet,
+        purpose: Purpose,
+        request: &Request,
+        now: Now,
+    ) {
+        for master in to.iter() {
+            match self.masters[master.index()].run() {
+                Some(run) => {
+                    self.ask(master, purpose.clone(), request.clone(), (run, Window::ANY), now);
+                }
+                None => {
+                    let body = Body::NotAsked("unreachable".into());
+                    self.echoes.push_back((master, purpose.clone(), body));
+                }
+            }
+        }
+    }
+
     /// Something a master must be told, now or when it is back; nobody waits for the answer.
     pub(super) fn errand_to_all(
         &mut self,

@@ -3,13 +3,12 @@
 
 use super::call::{Answer, CallId};
 use super::holding::News;
-use super::{Operation, Place, Replica, Timer};
+use super::{Operation, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::extend::{Extend, Loss, Verdict};
 use crate::ids::{Info, MasterId, MasterSet};
 use crate::master::Purpose;
 use crate::mutants::Mutant;
-use crate::params::GIVE_UP;
 use crate::script::{Body, Change, Renewal, Request, Standing};
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
@@ -55,14 +54,14 @@ impl Replica {
         now: Now,
     ) {
         let session = Some(id).filter(|id| self.sessions.contains(*id));
-        let soft = match (deadline, session) {
+        let (operation, mut soft) = self.begin_operation(id, deadline, now);
+        if session.is_some()
+            && let Some(end) = deadline
+        {
             // A Hold goes on trying for as long as it has something to renew.
-            (Some(deadline), Some(_)) => deadline,
-            (deadline, _) => deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP)),
-        };
-        let operation = self.number();
-        self.calls.insert(id, Place::Operation(operation));
-        self.set_timer(soft, Timer::Operation(operation));
+            soft = end;
+            self.set_timer(soft, Timer::Operation(operation));
+        }
 
         // Its first round is the one that `extend_again` begins.
         let machine = Extend::new(renewal, Ballot::ZERO, &self.params, now.boot);

@@ -4,13 +4,12 @@
 //! extended any more, and expires.
 
 use super::call::{Answer, CallId, Forced};
-use super::{Operation, Place, Replica, Timer};
+use super::{Operation, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
 use crate::master::Purpose;
-use crate::params::GIVE_UP;
 use crate::reading::{Doubt, Leadership, Reading};
-use crate::script::{Body, Change, Deletion, Request, Window};
+use crate::script::{Body, Change, Deletion, Request};
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
 use std::time::Duration;
@@ -52,10 +51,7 @@ impl Replica {
         deadline: Option<Instant>,
         now: Now,
     ) {
-        let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
-        let operation = self.number();
-        self.calls.insert(id, Place::Operation(operation));
-        self.set_timer(soft, Timer::Operation(operation));
+        let (operation, soft) = self.begin_operation(id, deadline, now);
         let request = Request::Read { resource: resource.clone() };
         let phase = Phase::Reading(Reading::new(&self.params));
         let (round, pausing) = (1, false);
@@ -134,17 +130,7 @@ impl Replica {
         op.round += 1;
         let Some(request) = op.request() else { return };
         let purpose = Purpose::Round { operation, round: op.round };
-        for master in to.iter() {
-            match self.masters[master.index()].run() {
-                Some(run) => {
-                    self.ask(master, purpose.clone(), request.clone(), (run, Window::ANY), now);
-                }
-                None => {
-                    let body = Body::NotAsked("unreachable".into());
-                    self.echoes.push_back((master, purpose.clone(), body));
-                }
-            }
-        }
+        self.fan_out_to_connected(to, purpose, &request, now);
     }
 
     fn revoked(&mut self, operation: u64, op: Forcing, now: Now) -> Option<Operation> {

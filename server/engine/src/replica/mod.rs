@@ -30,7 +30,7 @@ use crate::ballot::{Ballot, BallotClock};
 use crate::hold::HoldEvent;
 use crate::ids::{MasterId, Nonce, Resource};
 use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
-use crate::params::{BACKOFF, CLOCK_WINDOW, Params};
+use crate::params::{BACKOFF, CLOCK_WINDOW, GIVE_UP, Params};
 use crate::queue::Queue;
 use crate::script::{Ask, Body, Change, Reply};
 use crate::time::{Instant, Now};
@@ -410,6 +410,21 @@ impl Replica {
         } else {
             self.outputs.push_back(Output::Answer(id, answer));
         }
+    }
+
+    /// An operation for this call, and when it is given up.
+    fn begin_operation(
+        &mut self,
+        id: CallId,
+        deadline: Option<Instant>,
+        now: Now,
+    ) -> (u64, Instant) {
+        let give_up = now.boot + GIVE_UP;
+        let soft = deadline.map_or(give_up, |deadline| deadline.min(give_up));
+        let operation = self.number();
+        self.calls.insert(id, Place::Operation(operation));
+        self.set_timer(soft, Timer::Operation(operation));
+        (operation, soft)
     }
 
     fn set_timer(&mut self, at: Instant, timer: Timer) {

@@ -1,10 +1,9 @@
 //! Reading: what the masters show of a resource, until it answers the question.
 
 use super::call::{Answer, CallId};
-use super::{Operation, Place, Replica, Timer};
+use super::{Operation, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::ids::{MasterId, Resource};
-use crate::params::GIVE_UP;
 use crate::queue::Queue;
 use crate::reading::{Leadership, Reading};
 use crate::script::{Body, Request};
@@ -35,10 +34,7 @@ impl Replica {
         deadline: Option<Instant>,
         now: Now,
     ) {
-        let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
-        let operation = self.number();
-        self.calls.insert(id, Place::Operation(operation));
-        self.set_timer(soft, Timer::Operation(operation));
+        let (operation, soft) = self.begin_operation(id, deadline, now);
         let request = Request::Read { resource: resource.clone() };
         let reading = Reading::new(&self.params);
         let op = ReadingOp { call: id, resource, token, reading, round: 1, pausing: false, soft };

@@ -1,13 +1,12 @@
 //! Release: told to every master, again to the silent ones, and owed to those that stay silent.
 
 use super::call::{Answer, CallId, Forced};
-use super::{Operation, Place, Replica, Timer};
+use super::{Operation, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
 use crate::master::Purpose;
-use crate::params::GIVE_UP;
 use crate::release::{Outcome, Release};
-use crate::script::{Body, Change, Deletion, Request, Window};
+use crate::script::{Body, Change, Deletion, Request};
 use crate::time::{Instant, Now};
 
 /// A Release in progress.
@@ -46,10 +45,7 @@ impl Replica {
             return;
         }
         let ballot = self.barrier(now);
-        let soft = deadline.map_or(now.boot + GIVE_UP, |at| at.min(now.boot + GIVE_UP));
-        let operation = self.number();
-        self.calls.insert(id, Place::Operation(operation));
-        self.set_timer(soft, Timer::Operation(operation));
+        let (operation, soft) = self.begin_operation(id, deadline, now);
         let mut releasing = Releasing {
             call: Some(id),
             change,
@@ -79,17 +75,7 @@ impl Replica {
         op.round += 1;
         op.waiting = to;
         let purpose = Purpose::Round { operation, round: op.round };
-        for master in to.iter() {
-            match self.masters[master.index()].run() {
-                Some(run) => {
-                    self.ask(master, purpose.clone(), request.clone(), (run, Window::ANY), now);
-                }
-                None => {
-                    let body = Body::NotAsked("unreachable".into());
-                    self.echoes.push_back((master, purpose.clone(), body));
-                }
-            }
-        }
+        self.fan_out_to_connected(to, purpose, &request, now);
     }
 
     pub(super) fn release_reply(
