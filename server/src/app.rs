@@ -195,6 +195,7 @@ fn grpc_settings(config: &Config) -> Result<grpc::Settings> {
     Ok(grpc::Settings {
         max_message_bytes: config.limits.max_message_bytes,
         max_concurrent_streams: config.limits.max_concurrent_streams,
+        max_ttl: config.lease.max_ttl,
         linger: config.grpc.drain_timeout,
         tls,
     })

@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::time::Duration;
 
+use bytes::{Buf, BufMut};
 use holdfast_proto::errors::{DOMAIN, REASON_TRAILER};
 use holdfast_proto::v1::acquire_response::Outcome;
 use holdfast_proto::v1::{
     self, AcquireRequest, CheckFencingTokenRequest, CheckFencingTokenResponse, DescribeLockRequest,
-    DescribeLockResponse, ExtendRequest, Held, ReleaseOutcome, ReleaseRequest,
+    DescribeLockResponse, ExtendRequest, ForceReleaseRequest, ForceReleaseResponse, Held,
+    ListLocksRequest, ListLocksResponse, ReleaseOutcome, ReleaseRequest,
 };
 use tokio::time::timeout;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Response, Status};
 use tonic_types::StatusExt;
 
@@ -101,6 +104,25 @@ impl Holdfastd {
         Ok(response.lease.expect("an ExtendResponse has a lease").into())
     }
 
+    /// Replaces the metadata of `lease`; none: clears it.
+    pub async fn publish(
+        &self,
+        lease: &Lease,
+        metadata: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Lease, Status> {
+        let metadata = BTreeMap::from_iter(metadata);
+        let request = ExtendRequest {
+            resource: lease.resource.clone(),
+            lease_id: lease.lease_id.clone(),
+            fencing_token: lease.fencing_token,
+            ttl: Some(proto(lease.ttl)),
+            clear_metadata: metadata.is_empty(),
+            metadata,
+        };
+        let response = bounded(Duration::ZERO, self.lock_client().extend(request)).await?;
+        Ok(response.lease.expect("an ExtendResponse has a lease").into())
+    }
+
     /// Gives `lease` back.
     pub async fn release(&self, lease: &Lease) -> Result<ReleaseOutcome, Status> {
         let request = ReleaseRequest {
@@ -125,6 +147,31 @@ impl Holdfastd {
     pub async fn describe(&self, resource: &str) -> Result<DescribeLockResponse, Status> {
         let request = DescribeLockRequest { resource: resource.to_owned() };
         bounded(Duration::ZERO, self.admin_client().describe_lock(request)).await
+    }
+
+    /// Asks for one page of locks.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        page_size: u32,
+        page_token: &str,
+    ) -> Result<ListLocksResponse, Status> {
+        let (prefix, page_token) = (prefix.to_owned(), page_token.to_owned());
+        let request = ListLocksRequest { prefix, page_size, page_token };
+        bounded(Duration::ZERO, self.admin_client().list_locks(request)).await
+    }
+
+    /// Takes a lease back from its holder.
+    pub async fn force(
+        &self,
+        resource: &str,
+        fencing_token: u64,
+        immediate: bool,
+    ) -> Result<ForceReleaseResponse, Status> {
+        let reason = "a test".to_owned();
+        let resource = resource.to_owned();
+        let request = ForceReleaseRequest { resource, fencing_token, reason, immediate };
+        bounded(Duration::ZERO, self.admin_client().force_release(request)).await
     }
 }
 
@@ -160,6 +207,44 @@ impl From<v1::Lease> for Lease {
             masters: lease.masters,
             served_in: std(lease.served_in),
         }
+    }
+}
+
+/// A codec that sends and receives bytes as they are, for messages that are none of the contract.
+#[derive(Debug, Default)]
+pub struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Raw;
+    type Decoder = Raw;
+
+    fn encoder(&mut self) -> Raw {
+        Raw
+    }
+
+    fn decoder(&mut self) -> Raw {
+        Raw
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining()).to_vec()))
     }
 }
 

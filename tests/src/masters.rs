@@ -128,7 +128,7 @@ impl dyn Bench + '_ {
 
     /// Some of them, and the cursor that goes on.
     pub fn scan_page(&mut self, prefix: &str, cursor: u64) -> (u64, Vec<Resource>) {
-        let reply = self.ask(Request::Scan { prefix: prefix.into(), cursor });
+        let reply = self.ask(Request::Scan { prefix: prefix.into(), cursor, count: 512 });
         match reply.body {
             Body::Scanned { cursor, resources } => (cursor, resources),
             other => panic!("a scan is always answered: {other:?}"),

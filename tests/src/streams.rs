@@ -15,7 +15,7 @@ use holdfast_proto::v1::{
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use crate::calls::Lease;
 use crate::holdfastd::Holdfastd;
@@ -66,9 +66,18 @@ pub type KeepAliveStream = Duplex<KeepAliveRequest, KeepAliveResponse>;
 
 /// Opens a Hold over a connection of the test's own, and says nothing yet.
 pub async fn hold_over(channel: Channel) -> Result<HoldStream, Status> {
+    hold_for(channel, None).await
+}
+
+/// The same, with a gRPC deadline that only the server minds.
+pub async fn hold_for(channel: Channel, bound: Option<Duration>) -> Result<HoldStream, Status> {
     let (requests, outgoing) = mpsc::unbounded_channel();
     let mut client = LockServiceClient::new(channel);
-    let opened = soon(client.hold(outgoing_stream(outgoing))).await?;
+    let mut request = Request::new(outgoing_stream(outgoing));
+    if let Some(bound) = bound {
+        request.set_timeout(bound);
+    }
+    let opened = soon(client.hold(request)).await?;
     Ok(Duplex { requests: Some(requests), responses: opened.into_inner() })
 }
 
@@ -129,7 +138,12 @@ impl<Out, In> Duplex<Out, In> {
 
     /// The next message; `None`: the server ended the call with OK.
     pub async fn message(&mut self) -> Result<Option<In>, Status> {
-        soon(self.responses.message()).await
+        self.message_within(SOON).await
+    }
+
+    /// The same, for what may take longer or must not.
+    pub async fn message_within(&mut self, bound: Duration) -> Result<Option<In>, Status> {
+        within(bound, self.responses.message()).await
     }
 }
 
@@ -228,7 +242,14 @@ fn outgoing_stream<T: Send + 'static>(
 }
 
 async fn soon<T>(next: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    match timeout(SOON, next).await {
+    within(SOON, next).await
+}
+
+async fn within<T>(
+    bound: Duration,
+    next: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    match timeout(bound, next).await {
         Ok(result) => result,
         Err(_) => Err(Status::cancelled("given up by the test harness")),
     }

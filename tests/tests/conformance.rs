@@ -139,7 +139,7 @@ fn revoke(lease: &str, token: Ballot) -> Request {
 }
 
 fn scan(prefix: &str) -> Request {
-    Request::Scan { prefix: prefix.into(), cursor: 0 }
+    Request::Scan { prefix: prefix.into(), cursor: 0, count: 512 }
 }
 
 fn publish(notice: Notice) -> Request {
@@ -943,6 +943,10 @@ fn release_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
 
 // Revoke.
 
+fn revoked(left: u64) -> Body {
+    Body::Revoked { remaining: millis(left) }
+}
+
 fn revoke_ends_a_lease_where_it_is(master: Master<'_>) {
     master.adopt();
     let (first, token, ballot) = (master.ballot(0), master.ballot(1), master.ballot(2));
@@ -950,12 +954,12 @@ fn revoke_ends_a_lease_where_it_is(master: Master<'_>) {
     let with = Extending { nonce: nonce(1), metadata: Some("new"), ..extend("A", token, ballot) };
     master.ask(with.into());
     let before = master.lock(&resource());
-    assert_answer(&master.ask(revoke("A", token)), &Body::Revoked, ballot);
-    let revoked = Lock { first: Ballot::REVOKED, ..before };
-    assert_eq!(master.lock(&resource()), revoked, "nothing else changes");
+    assert_answer(&master.ask(revoke("A", token)), &revoked(2_000), ballot);
+    let marked = Lock { first: Ballot::REVOKED, ..before };
+    assert_eq!(master.lock(&resource()), marked, "nothing else changes");
     for token in [token, ballot] {
-        assert_answer(&master.ask(revoke("A", token)), &Body::Revoked, ballot);
-        assert_eq!(master.lock(&resource()), revoked, "once is enough");
+        assert_answer(&master.ask(revoke("A", token)), &revoked(2_000), ballot);
+        assert_eq!(master.lock(&resource()), marked, "once is enough");
     }
 }
 
@@ -964,11 +968,11 @@ fn revoke_leaves_the_expiry_alone(master: Master<'_>) {
     let ballot = master.ballot(0);
     master.ask(acquire("A", ballot).into());
     master.advance(millis(500));
-    assert_eq!(master.ask(revoke("A", ballot)).body, Body::Revoked);
+    assert_eq!(master.ask(revoke("A", ballot)).body, revoked(1_500));
     let occupant = master.occupant(&resource()).expect("it lives");
     assert_eq!(occupant.remaining, Some(millis(1_500)));
     master.advance(millis(1_500));
-    assert_eq!(master.ask(revoke("A", ballot)).body, Body::Revoked, "in its last millisecond");
+    assert_eq!(master.ask(revoke("A", ballot)).body, revoked(0), "in its last millisecond");
     let occupant = master.occupant(&resource()).expect("it expires in this millisecond");
     assert_eq!(occupant.remaining, Some(Duration::ZERO));
     master.advance(millis(1));
@@ -1008,7 +1012,7 @@ fn revoke_is_no_barrier(master: Master<'_>) {
     master.adopt();
     let (token, later) = (master.ballot(0), master.ballot(5));
     master.ask(acquire("A", token).into());
-    assert_answer(&master.ask(revoke("A", later)), &Body::Revoked, token);
+    assert_answer(&master.ask(revoke("A", later)), &revoked(2_000), token);
     let floor = master.ask(Request::Read { resource: neighbour() }).seen;
     assert_eq!(floor, token, "neither the token nor the mark of a revoked lease reaches the floor");
 }
@@ -1022,7 +1026,7 @@ fn revoke_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
     assert_answer(&reply, &Body::Dropped, Ballot::ZERO);
     assert_eq!(master.lock(&resource()), before);
     suspect(master, 1);
-    assert_answer(&master.ask(revoke("A", token)), &Body::Revoked, token);
+    assert_answer(&master.ask(revoke("A", token)), &revoked(2_000), token);
     assert_eq!(master.lock(&resource()).first, Ballot::REVOKED);
     let base = master.ballot(-5);
     adopt(master, 1, base);

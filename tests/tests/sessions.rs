@@ -2,7 +2,7 @@
 //! leaves on the masters.
 
 use holdfast_engine::{
-    Answer, Hangup, HoldEvent, Liveness, Loss, LostBy, Outcome, Params, Risk, lost_at,
+    Answer, Hangup, HoldEvent, Live, Liveness, Loss, LostBy, Outcome, Params, Risk, lost_at,
 };
 use holdfast_tests::world::{World, acquire, hold, params, with_ttl};
 use std::time::Duration;
@@ -105,20 +105,39 @@ fn frozen_masters_are_announced_and_then_lose_the_lease_in_time() {
 
 #[test]
 fn the_end_of_the_stream_gives_the_lock_back_at_once() {
-    let mut world = World::new(5, 2);
-    let first = world.hold(0, hold("r", "a"));
-    world.granted(first);
+    for (replica, soon) in [(0, ms(5)), (1, ms(20))] {
+        let mut world = World::new(5, 2);
+        let holder = world.hold(0, hold("r", "a"));
+        world.granted(holder);
+        let waiter = world.hold(replica, hold("r", "b"));
+        world.run_for(secs(1));
+        world.hang_up(0, holder);
+        let began = world.now;
+        world.granted(waiter);
+        assert!(world.now - began < soon, "{:?}", world.now - began);
+    }
+}
+
+#[test]
+fn waiters_of_other_replicas_have_their_turn_and_watchers_make_nobody_wait() {
+    let mut world = World::new(3, 2);
+    let holder = world.hold(0, hold("r", "a"));
+    world.granted(holder);
     let here = world.hold(0, hold("r", "b"));
-    let there = world.hold(1, hold("r", "c"));
-    world.run_for(secs(1));
-    world.hang_up(0, first);
+    world.watch(1, "r");
+    world.run_for(ms(100));
+    world.hang_up(0, holder);
     let began = world.now;
     world.granted(here);
-    assert!(world.now - began < ms(5), "{:?}", world.now - began);
+    assert!(world.now - began < ms(2), "{:?}", world.now - began);
+
+    let next = world.hold(0, hold("r", "c"));
+    let there = world.hold(1, hold("r", "d"));
+    world.run_for(ms(100));
     world.hang_up(0, here);
-    let began = world.now;
     world.granted(there);
-    assert!(world.now - began < ms(20), "{:?}", world.now - began);
+    world.hang_up(1, there);
+    world.granted(next);
 }
 
 #[test]
@@ -373,6 +392,97 @@ fn max_hold_ends_it() {
     let (at, event) = world.ended(id);
     assert!(matches!(event, HoldEvent::Lost(LostBy::MaxHold)), "{event:?}");
     assert!(at - began <= secs(12) && at - began > secs(11), "{:?}", at - began);
+}
+
+#[test]
+fn max_hold_is_the_reason_also_for_a_client_that_beats_as_it_was_told() {
+    let mut world = World::with_params(Params { max_hold: Some(secs(12)), ..params(3) }, 1);
+    let id = world.hold(0, hold("r", "a"));
+    world.granted(id);
+    let began = world.now;
+    live(&mut world, 0, id, secs(14));
+    let (at, event) = world.ended(id);
+    assert!(matches!(event, HoldEvent::Lost(LostBy::MaxHold)), "{event:?}");
+    assert!(at - began <= secs(12) && at - began > secs(11), "{:?}", at - began);
+    assert!(!world.told(id).into_iter().any(is_risk(Risk::RenewalLate)));
+}
+
+#[test]
+fn max_hold_binds_a_renewal_that_had_to_be_repeated() {
+    let mut world = World::with_params(Params { max_hold: Some(secs(12)), ..params(3) }, 1);
+    let liveness = Liveness::Connection;
+    let id = world.hold(0, holdfast_engine::Hold { liveness, ..hold("r", "a") });
+    world.granted(id);
+    let limit = world.clocks().boot + secs(12);
+    world.run_for(ms(3_300));
+    (0..2).for_each(|master| world.freeze(master));
+    world.run_for(ms(5_500));
+    (0..2).for_each(|master| world.thaw(master));
+    world.ended(id);
+    let renewed = world.told(id).into_iter().filter_map(|event| match event {
+        HoldEvent::Renewed(tenure) => Some((tenure.grant.valid_until, tenure.ttl)),
+        _ => None,
+    });
+    let renewed: Vec<_> = renewed.collect();
+    assert!(renewed.iter().any(|(_, ttl)| *ttl < secs(4)), "{renewed:?}");
+    assert!(renewed.iter().all(|(until, _)| *until <= limit), "{renewed:?}");
+}
+
+#[test]
+fn no_number_of_heartbeats_leaves_anything_behind() {
+    let mut world = World::new(3, 1);
+    let id = world.hold(0, hold("r", "a"));
+    world.granted(id);
+    for sequence in 1..3_000 {
+        world.heartbeat(0, id, sequence);
+        world.run_for(Duration::from_micros(100));
+    }
+    let live = world.replicas[0].status(world.clocks()).live;
+    assert!(live.timers < 10 && live.operations < 10, "{live:?}");
+    world.hang_up(0, id);
+    world.run_for(secs(11));
+    assert_eq!(world.replicas[0].status(world.clocks()).live, Live::default());
+}
+
+#[test]
+fn a_year_of_waiting_leaves_no_timer_behind() {
+    let mut world = World::new(3, 1);
+    let wait = secs(365 * 24 * 3_600);
+    for index in 0..50 {
+        let id = world.hold(0, holdfast_engine::Hold { wait, ..hold(&format!("r{index}"), "a") });
+        world.granted(id);
+        world.hang_up(0, id);
+    }
+    world.run_for(secs(11));
+    assert_eq!(world.replicas[0].status(world.clocks()).live, Live::default());
+}
+
+#[test]
+fn a_give_back_that_a_master_learns_late_wakes_who_waits() {
+    let mut world = World::new(3, 2);
+    let holder = world.hold(0, hold("r", "a"));
+    world.granted(holder);
+    let next = world.hold(1, hold("r", "b"));
+    world.run_for(ms(1_100));
+    (0..2).for_each(|master| world.disconnect(0, master));
+    world.hang_up(0, holder);
+    world.run_for(ms(50));
+    (0..2).for_each(|master| world.connect(0, master));
+    let began = world.now;
+    world.granted(next);
+    assert!(world.now - began < ms(20), "{:?}", world.now - began);
+}
+
+#[test]
+fn drain_lets_a_grace_run_out() {
+    let mut world = World::new(3, 2);
+    let id = world.hold(0, holdfast_engine::Hold { grace: secs(2), ..hold("r", "a") });
+    world.granted(id);
+    world.hang_up(0, id);
+    world.drain(0);
+    assert_eq!(world.replicas[0].calls(), 1, "drain waits for it");
+    world.run_for(ms(2_100));
+    assert_eq!((world.occupied("r"), world.replicas[0].calls()), (0, 0));
 }
 
 #[test]

@@ -270,6 +270,117 @@ fn an_immediate_force_release_deletes_what_was_read_and_nothing_else() {
 }
 
 #[test]
+fn a_revoked_holder_that_asks_again_waits_like_everybody() {
+    let mut world = World::new(3, 1);
+    let id = world.acquire(0, "r", "a", Duration::ZERO);
+    let token = world.token(id);
+    world.acquire(0, "r", "b", secs(60));
+    world.run_for(ms(100));
+    force(&mut world, "r", token, false);
+    let before = world.asked["Acquire"];
+    world.acquire(0, "r", "a", secs(30));
+    world.run_for(secs(1));
+    assert!(world.asked["Acquire"] - before < 20, "{}", world.asked["Acquire"] - before);
+}
+
+#[test]
+fn a_force_release_means_the_term_that_leads_and_no_older_one() {
+    let mut world = World::new(3, 1);
+    let id = world.acquire(0, "r", "a", Duration::ZERO);
+    let older = world.token(id);
+    world.run_for(ms(10));
+    world.disconnect(0, 2);
+    let id = world.acquire(0, "r", "a", Duration::ZERO);
+    let token = world.token(id);
+    world.connect(0, 2);
+    world.run_for(ms(10));
+    assert_eq!(force(&mut world, "r", older, true), Forced::Mismatch(Ballot(token)));
+    assert_eq!(world.occupied("r"), 3);
+}
+
+#[test]
+fn what_happens_between_the_read_and_the_revocation_is_told() {
+    let slow_force = |world: &mut World, token| {
+        (0..3).for_each(|master| drop(world.hops.insert((1, master), ms(5))));
+        let resource = Resource::new("r");
+        let token = Ballot(token);
+        let id =
+            world.call(1, Call::ForceRelease { resource, token, immediate: false, deadline: None });
+        world.run_for(ms(7));
+        id
+    };
+
+    let mut world = World::new(3, 2);
+    let id = world.acquire(0, "r", "a", Duration::ZERO);
+    let token = world.token(id);
+    world.run_for(ms(10));
+    let forced = slow_force(&mut world, token);
+    let id = world.acquire(0, "r", "a", Duration::ZERO);
+    let anew = world.token(id);
+    let Answer::Forced(forced) = world.answer(forced) else { panic!() };
+    assert!(matches!(forced, Forced::Mismatch(_)), "granted anew: {forced:?}");
+    let id = world.call(0, extend("r", "a", anew, TTL));
+    assert!(matches!(world.answer(id), Answer::Renewed(_)));
+
+    let mut world = World::new(3, 2);
+    let id = world.acquire(0, "r", "a", Duration::ZERO);
+    let token = world.token(id);
+    world.run_for(secs(8));
+    let forced = slow_force(&mut world, token);
+    world.call(0, extend("r", "a", token, TTL));
+    let Answer::Forced(Forced::Revoked { remaining, .. }) = world.answer(forced) else { panic!() };
+    assert!(remaining > secs(9), "renewed meanwhile: {remaining:?}");
+}
+
+#[test]
+fn how_a_term_ended_is_remembered_as_long_as_it_is_true() {
+    for renewed in [false, true] {
+        let mut world = without_polling(3, 2);
+        let id = world.hold(1, hold("r", "a"));
+        let token = world.granted(id).grant.token.0;
+        world.watch(1, "r");
+        world.run_for(secs(3));
+        if renewed {
+            world.heartbeat(1, id, 1);
+        }
+        world.run_for(secs(1));
+        force(&mut world, "r", token, false);
+        world.until_view(1, "r", vacant(Ending::Forced));
+    }
+
+    let mut world = without_polling(3, 3);
+    let first = world.hold(0, hold("r", "a"));
+    let token = world.granted(first).grant.token;
+    world.watch(2, "r");
+    world.run_for(secs(1));
+    let second = world.hold(1, holdfast_engine::Hold { token, ..hold("r", "a") });
+    world.granted(second);
+    world.run_for(secs(1));
+    world.hang_up(0, first);
+    world.run_for(secs(1));
+    world.heartbeat(1, second, 1);
+    world.ended(second);
+    world.until_view(2, "r", vacant(Ending::Expired));
+}
+
+#[test]
+fn the_end_of_a_release_is_looked_at_whoever_waits_for_it() {
+    let mut world = without_polling(3, 1);
+    let id = world.hold(0, hold("r", "a"));
+    world.granted(id);
+    world.watch(0, "r");
+    world.run_for(secs(1));
+    (0..2).for_each(|master| world.freeze(master));
+    world.release_hold(0, id);
+    world.hang_up(0, id);
+    world.run_for(ms(50));
+    (0..2).for_each(|master| world.thaw(master));
+    let began = world.now;
+    let at = world.until_view(0, "r", vacant(Ending::Released));
+    assert!(at - began < secs(1), "{:?}", at - began);
+}
+
+#[test]
 fn a_force_release_without_a_quorum_is_unconfirmed_and_foreign_locks_are_left_alone() {
     let mut world = without_polling(3, 1);
     let id = world.acquire(0, "r", "a", Duration::ZERO);
@@ -299,7 +410,10 @@ fn a_scan_shows_the_locks_of_one_master() {
     }
     world.run_for(ms(10));
     let scan = |world: &mut World, master| -> CallId {
-        world.call(0, Call::Scan { master: MasterId(master), prefix: "jobs/".into(), cursor: 0 })
+        world.call(
+            0,
+            Call::Scan { master: MasterId(master), prefix: "jobs/".into(), cursor: 0, count: 100 },
+        )
     };
     let id = scan(&mut world, 1);
     let Answer::Scanned { cursor: 0, resources } = world.answer(id) else { panic!() };

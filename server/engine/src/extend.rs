@@ -11,6 +11,7 @@ use crate::script::{Body, Renewal, Request};
 use crate::tally::Tally;
 use crate::time::Instant;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A renewal in progress, or settling after it was decided.
 #[derive(Debug)]
@@ -75,6 +76,13 @@ impl Extend {
     /// The answers of this round.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// From the next round on it asks for no more than this.
+    pub fn shorten(&mut self, ttl: Duration) {
+        if ttl < self.renewal.ttl {
+            self.renewal = Arc::new(Renewal { ttl, ..(*self.renewal).clone() });
+        }
     }
 
     /// Another round.

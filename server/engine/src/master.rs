@@ -4,7 +4,7 @@
 //! Owns the judgement whether to ask this master. Does not send: the replica does.
 
 use crate::clock::{MasterClock, Sample};
-use crate::ids::{Incident, MasterId, Resource, RunId};
+use crate::ids::{Incident, MasterId, RunId};
 use crate::params::Params;
 use crate::quarantine::Stopwatch;
 use crate::script::{Body, Reply, Request, Standing, Window};
@@ -81,8 +81,6 @@ pub(crate) enum Purpose {
     Repair { operation: u64 },
     /// The read before a repair.
     RepairSource { operation: u64 },
-    /// A notice, and waiters of this resource here: who else listens?
-    Notice(Resource),
     /// Nobody waits for the answer.
     Errand,
     /// Is it there, may it vote, what time is it?

@@ -77,6 +77,11 @@ impl Note {
         self.occupant.lease()
     }
 
+    /// The lease whose retry does not queue.
+    pub(crate) fn holder(&self) -> Option<LeaseHash> {
+        self.occupant.holder()
+    }
+
     /// The holder, with what is left by now.
     pub(crate) fn occupant(&self, now: Instant) -> Occupant {
         let left = |remaining: Duration| remaining.saturating_sub(now.since(self.as_of));
@@ -101,8 +106,10 @@ pub(crate) struct Queue {
     pub(crate) next_try: Instant,
     /// Something was released since the attempt under way began.
     pub(crate) woken: bool,
-    /// Waiters of other replicas heard the last release.
-    pub(crate) crowded: bool,
+    /// Other replicas said that somebody waits there; until then it is believed.
+    pub(crate) crowded_until: Instant,
+    /// When they are told again that somebody waits here.
+    pub(crate) say_again: Instant,
     pub(crate) subscribed: bool,
     /// Somebody left before somebody who wants to know its place.
     pub(crate) shifted: bool,
@@ -120,7 +127,8 @@ impl Queue {
             note: None,
             next_try: now,
             woken: false,
-            crowded: false,
+            crowded_until: now,
+            say_again: now,
             subscribed: false,
             shifted: false,
             telling: false,

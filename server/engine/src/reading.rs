@@ -6,7 +6,6 @@
 use crate::ballot::Ballot;
 use crate::ids::{Info, LeaseHash};
 use crate::params::Params;
-use crate::replica::Meant;
 use crate::script::{Body, Lock, Occupant, Standing};
 use crate::tally::Tally;
 use std::time::Duration;
@@ -117,15 +116,12 @@ impl Reading {
         self.no_lease_can_have(params).then_some(TokenStanding::NotHeld)
     }
 
-    /// The lease that has, or had, this token, as far as the masters show.
-    pub(crate) fn lease_of(&self, token: Ballot) -> Option<Meant> {
+    /// The lease whose highest token, as far as the masters show, is this one.
+    pub(crate) fn lease_of(&self, token: Ballot) -> Option<LeaseHash> {
         let locks = self.voting_locks();
-        let shows = |lock: &Lock| lock.token == token;
-        let lease = locks.iter().find(|(lock, _)| shows(lock)).map(|(lock, _)| lock.lease)?;
-        let same = || locks.iter().filter(|(lock, _)| lock.lease == lease);
-        let token = same().map(|(lock, _)| lock.token).max()?;
-        let remaining = same().map(|(_, remaining)| *remaining).max()?;
-        Some(Meant { lease, token, remaining })
+        let shown = |lease| locks.iter().filter(move |(lock, _)| lock.lease == lease);
+        let highest = |lease| shown(lease).map(|(lock, _)| lock.token).max();
+        self.leases().find(|lease| highest(*lease) == Some(token))
     }
 
     /// Has everybody answered, or been given up?

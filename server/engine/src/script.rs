@@ -110,6 +110,8 @@ pub enum Request {
         prefix: Arc<str>,
         /// Where to go on; zero begins.
         cursor: u64,
+        /// How many keys to look at, about.
+        count: usize,
     },
     /// Tell every replica that waits for or watches the resource.
     Publish {
@@ -159,6 +161,8 @@ pub enum Change {
     Released,
     /// An operator took it back.
     Forced,
+    /// Nothing: somebody waits for it there.
+    Awaited,
 }
 
 /// A request on its way to one master.
@@ -244,7 +248,10 @@ pub enum Body {
     /// Release: executed. Revoke: the lease was not there.
     Released(Deletion),
     /// Revoke: it cannot be extended here any more.
-    Revoked,
+    Revoked {
+        /// Until it expires.
+        remaining: Duration,
+    },
     /// Cleanup, Release, Revoke: meant for another process. Nothing was done.
     Dropped,
     /// Scan: some of the resources.
@@ -308,6 +315,12 @@ impl Occupant {
     /// Whose it is; `None` for another library's.
     pub fn lease(&self) -> Option<LeaseHash> {
         self.lock.as_ref().map(|lock| lock.lease)
+    }
+
+    /// Whose it is, if that one may acquire it anew.
+    pub(crate) fn holder(&self) -> Option<LeaseHash> {
+        let lock = self.lock.as_ref().filter(|lock| lock.first != Ballot::REVOKED);
+        lock.map(|lock| lock.lease)
     }
 }
 

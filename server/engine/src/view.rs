@@ -62,7 +62,7 @@ impl History {
         let ending = match notice.change {
             Change::Released => Ending::Released,
             Change::Forced => Ending::Forced,
-            Change::Elected | Change::Updated => return,
+            Change::Elected | Change::Updated | Change::Awaited => return,
         };
         // Of an earlier term, or of a term that this watch has not seen yet.
         if self.leader.as_ref().is_some_and(|leader| notice.token >= leader.token) {
@@ -83,8 +83,10 @@ impl History {
                             leader.info = before.info;
                             leader.info_ballot = before.info_ballot;
                         }
-                        // Whoever gave it back was not the last who held it.
-                        if leader.token > before.token || expires > self.expires + SAME_EXPIRY {
+                        // Renewed since: whoever gave it back was not the last who held it.
+                        let goes_on = expires > self.expires + SAME_EXPIRY;
+                        if leader.token > before.token || goes_on && self.ending == Ending::Released
+                        {
                             self.ending = Ending::default();
                         }
                     }

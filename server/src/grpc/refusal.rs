@@ -5,7 +5,6 @@
 use super::convert::Violations;
 use crate::driver::Closed;
 use holdfast_engine::{Answer, Loss, LostBy, MasterAnswer};
-use holdfast_proto::errors::REASON_TRAILER;
 use tonic::{Code, Status};
 
 /// Why a call gets no answer of its own.
@@ -60,7 +59,7 @@ impl Refusal {
         match self {
             Self::Invalid(_) => true,
             Self::Unreadable(status) => {
-                status.code() == Code::OutOfRange || status.metadata().contains_key(REASON_TRAILER)
+                !matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown)
             }
             _ => false,
         }

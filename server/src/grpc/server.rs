@@ -28,7 +28,8 @@ use tracing::warn;
 /// A connection that is silent for so long is asked whether it still lives: whoever waits on a dead
 /// one must leave the queue.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// And is closed if it does not answer for so long.
+/// And is closed if it does not answer for so long and the longest ttl: the end of its streams gives back
+/// what their clients hold, and a client that is only cut off relies on it until its own deadline.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whoever connects and says nothing does not stay.
@@ -57,6 +58,8 @@ pub struct Settings {
     /// Calls and streams of one connection. Every waiting Acquire is one, and a Release that had to
     /// queue behind them would be stuck: above the number of waiters of a resource.
     pub max_concurrent_streams: u32,
+    /// The longest ttl of a lease.
+    pub max_ttl: Duration,
     /// After shutdown began, connections may linger for so long.
     pub linger: Duration,
     /// Plain text without.
@@ -68,6 +71,7 @@ impl Default for Settings {
         Self {
             max_message_bytes: 64 * 1_024,
             max_concurrent_streams: 20_000,
+            max_ttl: Duration::from_secs(60),
             linger: Duration::from_secs(10),
             tls: None,
         }
@@ -151,7 +155,7 @@ fn transport(settings: &Settings) -> Result<Server<Layered>, ServeError> {
     let mut server = Server::builder()
         .max_concurrent_streams(settings.max_concurrent_streams)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT + settings.max_ttl));
     if let Some(tls) = &settings.tls {
         let mut config = ServerTlsConfig::new()
             .timeout(HANDSHAKE_TIMEOUT)

@@ -83,13 +83,15 @@ struct Flowing<T> {
 }
 
 impl<T> Open<T> {
-    /// `messages`, whose client waits for `timeout`.
+    /// `messages`, whose client waits for `timeout`. It ends its call by itself then: this is for one that
+    /// cannot, and later, so that no Hold is given back while its client relies on it.
     pub(super) fn new(
         (desk, entered, span): (Arc<Desk>, Entered, Span),
         timeout: Option<Duration>,
         messages: BoxStream<T>,
     ) -> Self {
-        let deadline = timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
+        let late = |timeout: Duration| timeout + timeout / 50;
+        let deadline = timeout.map(|timeout| Box::pin(tokio::time::sleep(late(timeout))));
         Self { flowing: Some(Flowing { messages, deadline, desk, entered }), span }
     }
 }

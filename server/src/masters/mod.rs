@@ -17,9 +17,6 @@ use tokio::sync::mpsc::UnboundedSender;
 /// What the text of [`holdfast_engine::Standing::Misfit`] begins with; then the fields that differ.
 pub const MISFIT: &str = "configuration differs: ";
 
-/// How many locks a Scan looks at in one go, about.
-const PAGE: usize = 512;
-
 /// Makes connections to one configured master.
 pub trait Connector: Send + 'static {
     /// Connects, and finds out who answers and whether it is fit to vote. `events` is told what

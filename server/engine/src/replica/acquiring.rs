@@ -59,7 +59,7 @@ impl Replica {
             self.supersede(&resource, ticket, entry, now);
             return;
         }
-        let holder_retries = queue.note.as_ref().is_some_and(|note| note.lease() == Some(lease));
+        let holder_retries = queue.note.as_ref().is_some_and(|note| note.holder() == Some(lease));
         if !patient && !holder_retries && queue.head_is_asleep() {
             let held = held(queue, now.boot);
             self.answer(id, held);
@@ -146,7 +146,7 @@ impl Replica {
         self.abort(older.stage, now);
         let Some(queue) = self.queues.get(resource) else { return };
         let others =
-            queue.note.as_ref().is_some_and(|note| note.lease() != Some(entry.claim.lease));
+            queue.note.as_ref().is_some_and(|note| note.holder() != Some(entry.claim.lease));
         if !entry.patient && others && queue.head_is_asleep() {
             let held = held(queue, now.boot);
             self.answer(CallId(entry.call), held);
@@ -209,8 +209,11 @@ impl Replica {
         if released.is_some() && holder.is_some() && holder != released {
             return;
         }
-        let courtesy =
-            if queue.crowded { self.jitter(COURTESY.0, COURTESY.1) } else { Duration::ZERO };
+        let courtesy = if queue.crowded_until > now.boot {
+            self.jitter(COURTESY.0, COURTESY.1)
+        } else {
+            Duration::ZERO
+        };
         self.wake_after(resource, courtesy, now);
     }
 
@@ -249,6 +252,7 @@ impl Replica {
             self.outputs.push_back(Output::Subscribe(resource.clone()));
         }
         self.set_timer(next_try, Timer::Queue(resource.clone()));
+        self.say_we_wait(resource, now);
     }
 
     pub(super) fn answer_impatient(&mut self, resource: &Resource, now: Now) {

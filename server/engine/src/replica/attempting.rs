@@ -91,10 +91,16 @@ impl Replica {
         let resource = claim.resource.clone();
         self.tokens.note(&resource, grant.token);
         let (masters, _) = acquire.cleanup();
-        let (nonce, ballot) = (acquire.nonce(), grant.token);
-        let (lease, until) = (claim.lease, now.boot + claim.ttl);
-        let give_back =
-            GiveBack { resource: resource.clone(), lease, nonce, ballot, masters, until };
+        let lease = claim.lease;
+        let give_back = GiveBack {
+            resource: resource.clone(),
+            lease,
+            nonce: acquire.nonce(),
+            token: grant.token,
+            ballot: grant.token,
+            masters,
+            until: now.boot + claim.ttl,
+        };
         self.leases.note(&resource, lease, grant.valid_until, now.boot);
         self.publish(&resource, Change::Elected, grant.token, now);
 
@@ -174,7 +180,7 @@ impl Replica {
         let poll = self.poll();
         let jitter = self.jitter(Duration::ZERO, COURTESY.1);
         let Some(queue) = self.queues.get_mut(resource) else { return };
-        let holder = seen.occupant.lease();
+        let holder = seen.occupant.holder();
         let free_in = seen.free_in.map_or(poll, |free_in| (free_in + jitter).min(poll));
         queue.note = Some(Note::new(seen.occupant, now.boot));
         // Released while these answers were under way: they may be from before.

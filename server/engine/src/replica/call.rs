@@ -65,6 +65,8 @@ pub enum Call {
         prefix: Arc<str>,
         /// Where to go on; zero begins.
         cursor: u64,
+        /// How many keys to look at, about.
+        count: usize,
     },
     /// Look at a resource.
     Read {
@@ -174,6 +176,7 @@ pub struct GiveBack {
     pub(crate) resource: Resource,
     pub(crate) lease: LeaseHash,
     pub(crate) nonce: Nonce,
+    pub(crate) token: Ballot,
     /// The highest that was drawn for it.
     pub(crate) ballot: Ballot,
     pub(crate) masters: MasterSet,
@@ -296,7 +299,7 @@ pub(super) fn describe(answer: Option<&Body>) -> String {
             | Body::Refused
             | Body::Cleaned
             | Body::Released(_)
-            | Body::Revoked
+            | Body::Revoked { .. }
             | Body::Dropped
             | Body::Scanned { .. }
             | Body::Published(_)

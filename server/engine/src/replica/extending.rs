@@ -54,14 +54,12 @@ impl Replica {
         now: Now,
     ) {
         let session = Some(id).filter(|id| self.sessions.contains(*id));
-        let (operation, mut soft) = self.begin_operation(id, deadline, now);
-        if session.is_some()
-            && let Some(end) = deadline
-        {
-            // A Hold goes on trying for as long as it has something to renew.
-            soft = end;
-            self.set_timer(soft, Timer::Operation(operation));
-        }
+        let (operation, soft) = match (session, deadline) {
+            // A Hold goes on trying for as long as it has something to renew, and knows itself when that
+            // is over.
+            (Some(_), Some(end)) => (self.name_operation(id), end),
+            _ => self.begin_operation(id, deadline, now),
+        };
 
         // Its first round is the one that `extend_again` begins.
         let machine = Extend::new(renewal, Ballot::ZERO, &self.params, now.boot);
@@ -79,7 +77,7 @@ impl Replica {
         (master, purpose, body): (MasterId, Purpose, Body),
         now: Now,
     ) -> Option<Operation> {
-        if extending.session.is_some_and(|session| !self.sessions.renews(session)) {
+        if self.is_orphan(&extending) {
             return None;
         }
         match (&mut extending.phase, purpose) {
@@ -116,6 +114,9 @@ impl Replica {
         mut extending: Extending,
         now: Now,
     ) -> Option<Operation> {
+        if self.is_orphan(&extending) {
+            return None;
+        }
         if now.boot >= extending.soft
             && let Some(call) = extending.call
         {
@@ -171,6 +172,16 @@ impl Replica {
             self.fan_out(operation, 0, &read, now);
             return;
         }
+        if extending.session.is_some() {
+            let (ttl, token) = (renewal.ttl, renewal.token);
+            match self.params.limit_hold(ttl, token, now.wall_micros) {
+                Some(ttl) => extending.machine.shorten(ttl),
+                None => {
+                    self.extend_later(operation, extending, now);
+                    return;
+                }
+            }
+        }
         extending.phase = Phase::Asking;
         let ballot = if self.params.mutants.has(Mutant::ExtendWithoutBallot) {
             extending.machine.renewal().token
@@ -199,7 +210,13 @@ impl Replica {
                     let renewal = Arc::clone(extending.machine.renewal());
                     let Renewal { resource, lease, token, ttl, .. } = &*renewal;
                     self.leases.note(resource, *lease, grant.valid_until, now.boot);
-                    self.answer(call, Answer::Renewed(grant));
+                    match extending.session {
+                        Some(session) => {
+                            self.calls.remove(&call);
+                            self.session_news.push_back((session, News::Renewed(grant, *ttl)));
+                        }
+                        None => self.answer(call, Answer::Renewed(grant)),
+                    }
                     self.tokens.note(resource, *token);
                     self.note_renewal(resource, *lease, *ttl, now);
                     if renewal.metadata.is_some() {
@@ -222,11 +239,25 @@ impl Replica {
         Some(Operation::Extend(extending))
     }
 
+    /// Has the Hold ended whose lease it renews?
+    fn is_orphan(&self, extending: &Extending) -> bool {
+        extending.session.is_some_and(|session| !self.sessions.renews(session))
+    }
+
     /// The round under way counts for nothing.
-    pub(super) fn extend_anew(&mut self, operation: u64, extending: &mut Extending, now: Now) {
-        if matches!(extending.phase, Phase::Asking) {
-            self.extend_again(operation, extending, now);
+    pub(super) fn extend_anew(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        now: Now,
+    ) -> Option<Operation> {
+        if self.is_orphan(&extending) {
+            return None;
         }
+        if matches!(extending.phase, Phase::Asking) {
+            self.extend_again(operation, &mut extending, now);
+        }
+        Some(Operation::Extend(extending))
     }
 
     fn extend_later(&mut self, operation: u64, extending: &mut Extending, now: Now) {

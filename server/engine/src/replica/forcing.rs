@@ -12,7 +12,6 @@ use crate::reading::{Doubt, Leadership, Reading};
 use crate::script::{Body, Change, Deletion, Request};
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
-use std::time::Duration;
 
 /// A ForceRelease in progress.
 #[derive(Debug)]
@@ -37,9 +36,6 @@ enum Phase {
 #[derive(Debug)]
 struct Revoking {
     lease: LeaseHash,
-    /// The highest token of it that was read.
-    token: Ballot,
-    expires: Instant,
     tally: Tally,
 }
 
@@ -90,37 +86,32 @@ impl Replica {
 
     fn force_read(&mut self, operation: u64, mut op: Forcing, now: Now) -> Option<Operation> {
         let Phase::Reading(reading) = &op.phase else { return None };
-        let meant = reading.lease_of(op.token);
-        let leadership = reading.leadership(&self.params);
-        let found = match (leadership, meant) {
-            (Leadership::Led(leader), Some(meant)) if meant.lease == leader.lease => meant,
-            (Leadership::Led(leader), _) => {
+        let lease = match reading.leadership(&self.params) {
+            Leadership::Led(leader) if leader.token == op.token => leader.lease,
+            Leadership::Led(leader) => {
                 self.answer(op.call, Answer::Forced(Forced::Mismatch(leader.token)));
                 return None;
             }
-            (Leadership::Vacant, _) => {
+            Leadership::Vacant => {
                 self.answer(op.call, Answer::Forced(Forced::NotHeld));
                 return None;
             }
-            (Leadership::Unknown(Doubt::ForeignHolder), _) => {
+            Leadership::Unknown(Doubt::ForeignHolder) => {
                 self.answer(op.call, Answer::Forced(Forced::Foreign));
                 return None;
             }
-            (Leadership::Unknown(Doubt::Disagreement), Some(meant)) => meant,
-            (Leadership::Unknown(_), _) => return self.force_later(operation, op, now),
+            Leadership::Unknown(doubt) => match (doubt, reading.lease_of(op.token)) {
+                (Doubt::Disagreement, Some(meant)) => meant,
+                _ => return self.force_later(operation, op, now),
+            },
         };
         if op.immediate {
             self.calls.remove(&op.call);
-            let what = (op.resource, found.lease, found.token);
+            let what = (op.resource, lease, op.token);
             self.begin_release(op.call, what, Change::Forced, Some(op.soft), now);
             return None;
         }
-        op.phase = Phase::Revoking(Revoking {
-            lease: found.lease,
-            token: found.token,
-            expires: now.boot + found.remaining,
-            tally: Tally::new(self.params.masters),
-        });
+        op.phase = Phase::Revoking(Revoking { lease, tally: Tally::new(self.params.masters) });
         let everyone = self.everyone();
         self.revoke(operation, &mut op, everyone, now);
         Some(Operation::Force(op))
@@ -135,24 +126,30 @@ impl Replica {
 
     fn revoked(&mut self, operation: u64, op: Forcing, now: Now) -> Option<Operation> {
         let Phase::Revoking(revoking) = &op.phase else { return None };
-        let masters = revoking.tally.count(|body| *body == Body::Revoked);
+        let masters = revoking.tally.count(is_revoked);
         let answered = masters + revoking.tally.count(|body| matches!(body, Body::Released(_)));
         if answered < self.params.quorum() {
             return self.force_later(operation, op, now);
         }
-        let remaining = revoking.expires.since(now.boot);
+        let remaining = revoking.tally.iter().filter_map(|(_, body)| match body {
+            Body::Revoked { remaining } => Some(*remaining),
+            _ => None,
+        });
+        let remaining = remaining.max().unwrap_or_default();
         // Those that were silent must not let it be extended there for ever.
         let silent = op.silent();
         if let Some(request) = op.request() {
-            self.errand_to_all(&request, silent, revoking.expires, now);
+            let until = now.boot + self.params.max_ttl;
+            self.errand_to_all(&request, silent, until, now);
         }
-        let forced = match masters {
-            0 if revoking.tally.count(is_later) > 0 => Forced::Mismatch(Ballot::ZERO),
-            0 => Forced::NotHeld,
-            _ => {
-                self.publish(&op.resource, Change::Forced, revoking.token, now);
-                Forced::Revoked { masters, remaining }
-            }
+        let later = revoking.tally.count(is_later);
+        let forced = if later >= self.params.quorum() {
+            Forced::Mismatch(Ballot::ZERO)
+        } else if masters == 0 {
+            Forced::NotHeld
+        } else {
+            self.publish(&op.resource, Change::Forced, op.token, now);
+            Forced::Revoked { masters, remaining }
         };
         self.answer(op.call, Answer::Forced(forced));
         None
@@ -174,7 +171,7 @@ impl Replica {
         if now.boot >= op.soft {
             let masters = match &op.phase {
                 Phase::Reading(_) => 0,
-                Phase::Revoking(r) => r.tally.count(|body| *body == Body::Revoked),
+                Phase::Revoking(r) => r.tally.count(is_revoked),
             };
             self.answer(op.call, Answer::Forced(Forced::Unconfirmed { masters }));
             return None;
@@ -200,15 +197,17 @@ impl Replica {
 
 impl Forcing {
     fn request(&self) -> Option<Request> {
-        let Phase::Revoking(Revoking { lease, token, .. }) = &self.phase else { return None };
+        let Phase::Revoking(Revoking { lease, .. }) = &self.phase else { return None };
         let resource = self.resource.clone();
-        Some(Request::Revoke { resource, lease: *lease, token: *token })
+        Some(Request::Revoke { resource, lease: *lease, token: self.token })
     }
 
     /// Masters that did not say what they did.
     fn silent(&self) -> MasterSet {
         let Phase::Revoking(revoking) = &self.phase else { return MasterSet::default() };
-        revoking.tally.masters(|body| !matches!(body, Some(Body::Revoked | Body::Released(_))))
+        revoking
+            .tally
+            .masters(|body| !matches!(body, Some(Body::Revoked { .. } | Body::Released(_))))
     }
 
     /// Their answers are expected anew.
@@ -223,14 +222,8 @@ impl Forcing {
     }
 }
 
-/// A lease that a ForceRelease may mean.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Meant {
-    pub(crate) lease: LeaseHash,
-    /// The highest token of it that is shown.
-    pub(crate) token: Ballot,
-    /// Until the last master lets it go.
-    pub(crate) remaining: Duration,
+fn is_revoked(body: &Body) -> bool {
+    matches!(body, Body::Revoked { .. })
 }
 
 fn is_later(body: &Body) -> bool {

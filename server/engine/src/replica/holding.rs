@@ -57,6 +57,8 @@ enum Stage {
 #[derive(Debug)]
 pub(super) enum News {
     Answer(Answer),
+    /// It was renewed, for this ttl.
+    Renewed(Grant, Duration),
     /// A round of its renewal got no quorum; another one follows.
     RoundFailed,
     /// Everybody answered its renewal, or was given up: these voted.
@@ -69,6 +71,9 @@ struct Tenancy {
     nonce: Nonce,
     grant: Grant,
     ttl: Duration,
+    /// The ttl the client asked for, and knows the pace of its heartbeats by; `max_hold` shortens the
+    /// other.
+    asked: Duration,
     renewed: Instant,
     /// Who voted in the last round, as far as it is known.
     voters: MasterSet,
@@ -201,7 +206,7 @@ impl Replica {
                 self.sessions.by_lease.insert(key, id);
                 self.set_timer(until, Timer::Session(id));
             } else if told || !reattached {
-                self.take_back(&session.hold, tenancy.nonce, session.ballot, now);
+                self.take_back(&session.hold, &tenancy, session.ballot, now);
             }
             // Otherwise the client may still rely on the session it had before: left to its ttl.
         }
@@ -222,9 +227,7 @@ impl Replica {
         for id in ids {
             match self.sessions.by_id.get(&id).map(|session| &session.stage) {
                 Some(Stage::Held(_)) => self.warn_holder(id, Risk::Draining),
-                Some(Stage::Proving(_) | Stage::Detached(..)) => {
-                    self.dismiss(id, Answer::Draining);
-                }
+                Some(Stage::Proving(_)) => self.dismiss(id, Answer::Draining),
                 _ => {}
             }
         }
@@ -271,6 +274,7 @@ impl Replica {
     pub(super) fn session_hears(&mut self, id: CallId, news: News, now: Now) {
         match news {
             News::Answer(answer) => self.session_answer(id, answer, now),
+            News::Renewed(grant, ttl) => self.renewed(id, (grant, ttl), now),
             News::RoundFailed => self.warn_holder(id, Risk::NoQuorum),
             News::Settled(voters) => self.session_settled(id, voters),
         }
@@ -287,15 +291,10 @@ impl Replica {
                 self.sessions.remove(id);
                 self.tell_holder(id, HoldEvent::Contended(held));
             }
-            (Stage::Proving(nonce), Answer::Renewed(grant)) => {
-                let nonce = *nonce;
-                self.hold_lease(id, (nonce, grant, MasterSet::default()), now);
-            }
-            (Stage::Held(_), Answer::Renewed(grant)) => self.renewed(id, grant, now),
             (Stage::Proving(_) | Stage::Held(_), Answer::Lost(loss)) => {
                 self.lose(id, LostBy::Told(loss));
             }
-            (Stage::Held(_), Answer::NoQuorum(_)) => self.lose(id, LostBy::NoQuorum),
+            (Stage::Held(_), Answer::NoQuorum(_)) => self.expire_session(id, now),
             (Stage::Releasing, Answer::Released(outcome)) => {
                 self.sessions.remove(id);
                 self.tell_holder(id, HoldEvent::Released(outcome));
@@ -309,23 +308,26 @@ impl Replica {
 
     fn begin_hold(&mut self, id: CallId, granted: Granted, now: Now) {
         let Granted { grant, voters, give_back } = granted;
+        let Some(session) = self.sessions.by_id.get(&id) else { return };
+        let ttl = session.hold.claim.ttl;
         self.sessions.note_ballot(id, grant.token);
-        self.hold_lease(id, (give_back.nonce, grant, voters), now);
+        self.hold_lease(id, give_back.nonce, (grant, ttl, voters), now);
     }
 
     fn hold_lease(
         &mut self,
         id: CallId,
-        (nonce, grant, voters): (Nonce, Grant, MasterSet),
+        nonce: Nonce,
+        (grant, ttl, voters): (Grant, Duration, MasterSet),
         now: Now,
     ) {
         let Some(session) = self.sessions.by_id.get_mut(&id) else { return };
-        let ttl = session.hold.claim.ttl;
         let (sequence, received) = session.heard;
         session.stage = Stage::Held(Tenancy {
             nonce,
             grant: grant.clone(),
             ttl,
+            asked: session.hold.claim.ttl,
             renewed: now.boot,
             voters,
             round: None,
@@ -372,8 +374,12 @@ impl Replica {
         self.begin_extend(id, renewal, Some(end), now);
     }
 
-    fn renewed(&mut self, id: CallId, grant: Grant, now: Now) {
+    fn renewed(&mut self, id: CallId, (grant, ttl): (Grant, Duration), now: Now) {
         let Some(session) = self.sessions.by_id.get_mut(&id) else { return };
+        if let Stage::Proving(nonce) = session.stage {
+            self.hold_lease(id, nonce, (grant, ttl, MasterSet::default()), now);
+            return;
+        }
         let heard = session.heard;
         let Stage::Held(tenancy) = &mut session.stage else { return };
         // The client has stopped by now, or is about to: nothing revives what it gave up.
@@ -381,8 +387,7 @@ impl Replica {
             self.expire_session(id, now);
             return;
         }
-        let ttl = self.params.limit_hold(session.hold.claim.ttl, grant.token, now.wall_micros);
-        tenancy.ttl = ttl.unwrap_or(tenancy.ttl);
+        tenancy.ttl = ttl;
         tenancy.grant = grant.clone();
         tenancy.renewed = now.boot;
         tenancy.warned.retain(|risk| *risk == Risk::Draining);
@@ -447,10 +452,11 @@ impl Replica {
                     self.renew(id, None, now);
                 }
             }
-            Stage::Detached(tenancy, until) if now.boot >= *until => {
-                let (nonce, ballot) = (tenancy.nonce, session.ballot);
-                if let Some(session) = self.sessions.remove(id) {
-                    self.take_back(&session.hold, nonce, ballot, now);
+            Stage::Detached(_, until) if now.boot >= *until => {
+                if let Some(Session { hold, stage: Stage::Detached(tenancy, _), ballot, .. }) =
+                    self.sessions.remove(id)
+                {
+                    self.take_back(&hold, &tenancy, ballot, now);
                 }
             }
             _ => {}
@@ -463,16 +469,18 @@ impl Replica {
         let Some(session) = self.sessions.by_id.get(&id) else { return };
         let Stage::Held(tenancy) = &session.stage else { return };
         let silent = session.hold.liveness == Liveness::Heartbeat && tenancy.round.is_none();
-        // Woken too late to try: nobody knows whom the masters would have voted for.
-        let late = now.boot >= tenancy.grant.valid_until;
-        self.lose(
-            id,
-            match (silent, late) {
-                (_, true) => LostBy::Expired,
-                (true, false) => LostBy::ClientSilent,
-                (false, false) => LostBy::NoQuorum,
-            },
-        );
+        let by = if tenancy.ttl < tenancy.asked {
+            // What it was shortened to is over.
+            LostBy::MaxHold
+        } else if now.boot >= tenancy.grant.valid_until {
+            // Woken too late to try: nobody knows whom the masters would have voted for.
+            LostBy::Expired
+        } else if silent {
+            LostBy::ClientSilent
+        } else {
+            LostBy::NoQuorum
+        };
+        self.lose(id, by);
     }
 
     /// The lease is over. Nothing is taken back: until its deadline the client may rely on it, and
@@ -485,12 +493,13 @@ impl Replica {
     }
 
     /// What this session alone has on the masters is taken back; whoever waits may go on.
-    fn take_back(&mut self, hold: &Hold, nonce: Nonce, ballot: Ballot, now: Now) {
+    fn take_back(&mut self, hold: &Hold, tenancy: &Tenancy, ballot: Ballot, now: Now) {
         let Hold { claim, .. } = hold;
         let give_back = GiveBack {
             resource: claim.resource.clone(),
             lease: claim.lease,
-            nonce,
+            nonce: tenancy.nonce,
+            token: tenancy.grant.token,
             ballot,
             masters: self.everyone(),
             until: now.boot + claim.ttl,
@@ -565,7 +574,7 @@ impl Tenancy {
 
     /// When that is a third of the ttl late.
     fn late(&self) -> Instant {
-        self.renewed + 2 * renewal_interval(self.ttl)
+        self.renewed + 2 * renewal_interval(self.asked)
     }
 
     /// The next moment at which something must be done without being asked.

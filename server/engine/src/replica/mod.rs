@@ -24,7 +24,6 @@ pub use call::{
     Answer, Call, CallId, Forced, GiveBack, Granted, Held, Live, MasterAnswer, MasterView, Status,
     Waiter,
 };
-pub(crate) use forcing::Meant;
 
 use crate::ballot::{Ballot, BallotClock};
 use crate::hold::HoldEvent;
@@ -32,7 +31,7 @@ use crate::ids::{MasterId, Nonce, Resource};
 use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
 use crate::params::{BACKOFF, CLOCK_WINDOW, GIVE_UP, Params};
 use crate::queue::Queue;
-use crate::script::{Ask, Body, Change, Reply};
+use crate::script::{Ask, Body, Change, Reply, Request};
 use crate::time::{Instant, Now};
 use crate::view::View;
 use attempting::Attempt;
@@ -183,8 +182,8 @@ impl Replica {
             Call::ForceRelease { resource, token, immediate, deadline } => {
                 self.begin_force(id, (resource, token, immediate), deadline, now);
             }
-            Call::Scan { master, prefix, cursor } => {
-                self.begin_scan(id, (master, prefix, cursor), now);
+            Call::Scan { master, prefix, cursor, count } => {
+                self.begin_scan(id, master, Request::Scan { prefix, cursor, count }, now);
             }
         }
         self.settle(now);
@@ -207,9 +206,9 @@ impl Replica {
     }
 
     fn give_back(&mut self, give_back: &GiveBack, now: Now) {
-        let GiveBack { resource, lease, ballot, .. } = give_back;
+        let GiveBack { resource, lease, token, .. } = give_back;
         self.errand_to_all(&give_back.request(), give_back.masters, give_back.until, now);
-        self.publish(resource, Change::Released, *ballot, now);
+        self.publish(resource, Change::Released, *token, now);
         self.leases.forget(resource, *lease);
         self.wake(resource, Some(*lease), now);
     }
@@ -345,12 +344,6 @@ impl Replica {
     fn route(&mut self, master: MasterId, purpose: Purpose, body: Body, now: Now) {
         let operation = match purpose {
             Purpose::Errand | Purpose::Probe => return,
-            Purpose::Notice(resource) => {
-                if let Body::Published(listeners) = body {
-                    self.count_listeners(&resource, listeners);
-                }
-                return;
-            }
             Purpose::Round { operation, .. }
             | Purpose::Repair { operation }
             | Purpose::RepairSource { operation } => operation,
@@ -421,10 +414,15 @@ impl Replica {
     ) -> (u64, Instant) {
         let give_up = now.boot + GIVE_UP;
         let soft = deadline.map_or(give_up, |deadline| deadline.min(give_up));
-        let operation = self.number();
-        self.calls.insert(id, Place::Operation(operation));
+        let operation = self.name_operation(id);
         self.set_timer(soft, Timer::Operation(operation));
         (operation, soft)
+    }
+
+    fn name_operation(&mut self, id: CallId) -> u64 {
+        let operation = self.number();
+        self.calls.insert(id, Place::Operation(operation));
+        operation
     }
 
     fn set_timer(&mut self, at: Instant, timer: Timer) {
@@ -475,9 +473,10 @@ impl Replica {
         for number in numbers {
             match self.operations.remove(&number) {
                 Some(Operation::Attempt(attempt)) => self.attempt_anew(attempt, now),
-                Some(Operation::Extend(mut extending)) => {
-                    self.extend_anew(number, &mut extending, now);
-                    self.operations.insert(number, Operation::Extend(extending));
+                Some(Operation::Extend(extending)) => {
+                    if let Some(left) = self.extend_anew(number, extending, now) {
+                        self.operations.insert(number, left);
+                    }
                 }
                 Some(other) => drop(self.operations.insert(number, other)),
                 None => {}

@@ -3,8 +3,9 @@
 
 use super::Replica;
 use crate::ballot::Ballot;
-use crate::ids::{MasterId, Resource};
+use crate::ids::{MasterId, Resource, RunId};
 use crate::master::Purpose;
+use crate::params::POLL;
 use crate::script::{Change, Notice, Request, Window};
 use crate::time::Now;
 use std::time::Duration;
@@ -15,10 +16,14 @@ impl Replica {
         if notice.origin == self.origin {
             return;
         }
-        self.watch_hears(resource, &notice, now);
-        if matches!(notice.change, Change::Released | Change::Forced) {
-            let jitter = self.jitter(Duration::ZERO, Duration::from_millis(3));
-            self.wake_after(resource, jitter, now);
+        match notice.change {
+            Change::Awaited => self.others_wait(resource, now),
+            Change::Released | Change::Forced => {
+                let jitter = self.jitter(Duration::ZERO, Duration::from_millis(3));
+                self.wake_after(resource, jitter, now);
+                self.watch_hears(resource, &notice, now);
+            }
+            Change::Elected | Change::Updated => self.watch_hears(resource, &notice, now),
         }
         self.settle(now);
     }
@@ -34,25 +39,46 @@ impl Replica {
     pub(super) fn publish(&mut self, resource: &Resource, change: Change, token: Ballot, now: Now) {
         let notice = Notice { origin: self.origin, change, token };
         let request = Request::Publish { resource: resource.clone(), notice };
-        let counts = change == Change::Released && self.queues.contains_key(resource);
         for index in 0..self.masters.len() {
             if let Some(run) = self.masters[index].run() {
-                let purpose = match counts {
-                    true => Purpose::Notice(resource.clone()),
-                    false => Purpose::Errand,
-                };
                 let to = MasterId(index as u8);
-                self.ask(to, purpose, request.clone(), (run, Window::ANY), now);
+                self.ask(to, Purpose::Errand, request.clone(), (run, Window::ANY), now);
             }
         }
-        self.watch_hears(resource, &notice, now);
+        if change != Change::Awaited {
+            self.watch_hears(resource, &notice, now);
+        }
     }
 
-    /// A notice was heard by so many: waiters or watchers of other replicas are among them or not.
-    pub(super) fn count_listeners(&mut self, resource: &Resource, listeners: u32) {
-        let own = u32::from(self.listens(resource));
+    /// A master was told late that a lease is given back: who waits for the resource asks again, and who
+    /// watches it looks.
+    pub(super) fn say_it_was_freed(
+        &mut self,
+        master: MasterId,
+        run: &RunId,
+        resource: &Resource,
+        now: Now,
+    ) {
+        let notice = Notice { origin: self.origin, change: Change::Released, token: Ballot::ZERO };
+        let request = Request::Publish { resource: resource.clone(), notice };
+        self.ask(master, Purpose::Errand, request, (run.clone(), Window::ANY), now);
+        self.watch_hears(resource, &notice, now);
+        self.wake_after(resource, Duration::ZERO, now);
+    }
+
+    /// Waiters of other replicas are to have their turn after a release here; said again for as long as
+    /// somebody waits.
+    pub(super) fn say_we_wait(&mut self, resource: &Resource, now: Now) {
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        if queue.waiters() > 0 && queue.say_again <= now.boot {
+            queue.say_again = now.boot + POLL;
+            self.publish(resource, Change::Awaited, Ballot::ZERO, now);
+        }
+    }
+
+    fn others_wait(&mut self, resource: &Resource, now: Now) {
         if let Some(queue) = self.queues.get_mut(resource) {
-            queue.crowded = listeners > own;
+            queue.crowded_until = now.boot + 3 * POLL;
         }
     }
 }

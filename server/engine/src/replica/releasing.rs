@@ -110,12 +110,12 @@ impl Replica {
             && let Some(call) = op.call.take()
         {
             self.answer(call, op.answer(outcome));
-            // What the notice beside the release led to may have been read before its end.
-            self.look(&op.resource, now);
         }
         if !op.waiting.is_empty() {
             return Some(Operation::Release(op));
         }
+        // What the notice beside the release led to may have been read before its end.
+        self.look(&op.resource, now);
         if op.machine.silent().is_empty() {
             return None;
         }

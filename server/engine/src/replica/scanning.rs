@@ -6,20 +6,13 @@ use crate::ids::MasterId;
 use crate::master::Purpose;
 use crate::script::{Body, Request};
 use crate::time::Now;
-use std::sync::Arc;
 
 impl Replica {
-    pub(super) fn begin_scan(
-        &mut self,
-        id: CallId,
-        (master, prefix, cursor): (MasterId, Arc<str>, u64),
-        now: Now,
-    ) {
+    pub(super) fn begin_scan(&mut self, id: CallId, master: MasterId, request: Request, now: Now) {
         let operation = self.number();
         self.calls.insert(id, Place::Operation(operation));
         self.operations.insert(operation, Operation::Scan(id));
         let only = [master].into_iter().collect();
-        let request = Request::Scan { prefix, cursor };
         self.fan_out_to(only, Purpose::Round { operation, round: 1 }, &request, now);
     }
 

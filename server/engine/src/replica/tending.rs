@@ -83,11 +83,20 @@ impl Replica {
         }
         requests.extend(debts);
         for request in requests {
+            let freed = match &request {
+                Request::Cleanup { resource, .. } | Request::Release { resource, .. } => {
+                    Some(resource.clone())
+                }
+                _ => None,
+            };
             let purpose = match request {
                 Request::Observe { .. } | Request::Adopt { .. } => Purpose::Probe,
                 _ => Purpose::Errand,
             };
             self.ask(id, purpose, request, (run.clone(), Window::ANY), now);
+            if let Some(resource) = freed {
+                self.say_it_was_freed(id, &run, &resource, now);
+            }
         }
     }
 

@@ -7,13 +7,14 @@
 use super::AdminApi;
 use super::shown::{is_listed, lock_info, unread};
 use crate::clock;
-use crate::grpc::convert::{ListArgs, Position, place};
+use crate::grpc::convert::{ListArgs, Position};
 use crate::grpc::errors::Refusal;
 use crate::grpc::lock_service::engine_deadline;
 use crate::grpc::server::Context;
 use futures_util::{StreamExt, stream};
 use holdfast_engine::{Answer, Call, Instant, MasterAnswer, MasterId, Now, Resource};
 use holdfast_proto::v1::{ListLocksRequest, ListLocksResponse, LockInfo};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Request;
@@ -65,34 +66,25 @@ impl Listing<'_> {
     /// One step of one master; to the next master if this one cannot be scanned.
     async fn step(&mut self) -> Result<(), Refusal> {
         let Position { master, cursor, .. } = self.at;
-        let call = Call::Scan { master, prefix: Arc::clone(&self.args.prefix), cursor };
-        let (next, resources) = match self.context.driver.call(call).await? {
-            Answer::Scanned { cursor, resources } => (cursor, resources),
+        let count = self.args.page_size - self.locks.len();
+        let call = Call::Scan { master, prefix: Arc::clone(&self.args.prefix), cursor, count };
+        let (next, names) = match self.context.driver.call(call).await? {
+            Answer::Scanned { cursor, resources } => (cursor, BTreeSet::from_iter(resources)),
             Answer::NoQuorum(answers) => return self.skip(answers),
             other => return Err(other.into()),
         };
-        let names = in_order(resources, self.at.place);
         let reads: Vec<_> = names
             .iter()
-            .map(|(_, resource)| read(self.context, resource, self.at, self.deadline))
+            .map(|resource| read(self.context, resource, self.at, self.deadline))
             .collect();
-        // They come in order: those behind the last of the page are dropped, and the next page's.
-        let mut reads = stream::iter(reads).buffered(READS);
-        for (place, _) in &names {
-            if self.is_enough() {
-                return Ok(());
-            }
-            match reads.next().await {
-                Some(Ok(lock)) => self.locks.extend(lock),
-                Some(Err(_)) if self.is_late() => return Err(Refusal::OutOfTime),
-                Some(Err(refusal)) => return Err(refusal),
-                None => break,
-            }
-            self.at.place = place + 1;
+        let read: Vec<_> = stream::iter(reads).buffered(READS).collect().await;
+        match read.into_iter().collect::<Result<Vec<_>, Refusal>>() {
+            Err(_) if self.is_late() => return Err(Refusal::OutOfTime),
+            found => self.locks.extend(found?.into_iter().flatten()),
         }
         match next {
             0 => self.next_master(),
-            cursor => self.at = Position { cursor, place: 0, ..self.at },
+            cursor => self.at = Position { cursor, ..self.at },
         }
         Ok(())
     }
@@ -111,7 +103,7 @@ impl Listing<'_> {
 
     fn next_master(&mut self) {
         let master = MasterId(self.at.master.0 + 1);
-        self.at = Position { master, cursor: 0, place: 0, ..self.at };
+        self.at = Position { master, cursor: 0, ..self.at };
     }
 
     fn lost_ones(&self) -> Vec<MasterAnswer> {
@@ -153,15 +145,6 @@ impl Listing<'_> {
     }
 }
 
-/// The names of a step that are still to be listed, each with its place.
-fn in_order(resources: Vec<Resource>, from: u64) -> Vec<(u64, Resource)> {
-    let placed = resources.into_iter().map(|resource| (place(resource.name()), resource));
-    let mut names: Vec<_> = placed.filter(|(place, _)| *place >= from).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
 /// The lock that was found here, unless it has gone or was listed already.
 async fn read(
     context: &Context,
@@ -181,24 +164,5 @@ async fn read(
             Ok(lock_info(resource, &reading, waiters, &context.params))
         }
         other => Err(other.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_names_of_a_step_have_an_order_to_go_on_in() {
-        let names = ["a", "b", "c", "b", "d"];
-        let resources = || names.map(Resource::new).to_vec();
-        let all = in_order(resources(), 0);
-        assert_eq!(all.len(), 4, "each once");
-        assert!(all.is_sorted());
-
-        let gone = |(_, resource): &&(u64, Resource)| resource != &all[0].1;
-        let left: Vec<_> = all.iter().filter(gone).map(|(_, resource)| resource.clone()).collect();
-        let rest = in_order(left, all[1].0 + 1);
-        assert_eq!(rest, all[2..], "a lock that went does not push another one out");
     }
 }

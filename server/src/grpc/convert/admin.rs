@@ -24,7 +24,7 @@ const PAGE_TOKEN: &str = "must be empty, or the next_page_token that a replica w
 pub struct ListArgs {
     /// Only resources that begin with this.
     pub prefix: Arc<str>,
-    /// No more locks than this.
+    /// About so many locks.
     pub page_size: usize,
     /// Where the page begins.
     pub from: Position,

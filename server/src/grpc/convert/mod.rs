@@ -21,7 +21,7 @@ pub use admin::{ForceArgs, ListArgs};
 pub use extend::ExtendArgs;
 pub use fields::LeaseId;
 pub use hold::HoldArgs;
-pub use page::{Position, place};
+pub use page::Position;
 pub use read::{CheckArgs, DescribeArgs, WatchArgs};
 pub use release::ReleaseArgs;
 pub use reply::{Receipt, doubt, held, leader, lease, lost, released, risk, standing, wire};

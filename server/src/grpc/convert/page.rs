@@ -11,38 +11,29 @@ use sha2::{Digest, Sha256};
 /// How much of the digest a token carries.
 const CHECK_BYTES: usize = 4;
 
-/// How far a list has come: masters one after the other, each step by step, each step in the order of
-/// [`place`].
+/// How far a list has come: masters one after the other, each step by step. A step is never torn apart:
+/// asked again from the same cursor, a master may show other names, and some of these for the only time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The master that is scanned.
     pub master: MasterId,
     /// Which of its steps; zero is the first.
     pub cursor: u64,
-    /// The names of this step that come before this place are done. No count: a lock that goes
-    /// meanwhile must not push another one out of the list.
-    pub place: u64,
     /// Masters before this one that could not be scanned to their end.
     pub skipped: MasterSet,
-}
-
-/// Where a name stands among those of one step: as good as unique, and below `u64::MAX`.
-pub fn place(name: &str) -> u64 {
-    let digest = Sha256::digest(name.as_bytes());
-    digest[..8].iter().fold(0, |place, byte| place << 8 | u64::from(*byte)) >> 1
 }
 
 impl Position {
     /// Nothing was scanned yet.
     pub fn start() -> Self {
-        Self { master: MasterId(0), cursor: 0, place: 0, skipped: MasterSet::default() }
+        Self { master: MasterId(0), cursor: 0, skipped: MasterSet::default() }
     }
 
     /// As text, for whoever lists this prefix.
     pub fn token(self, prefix: &str, masters: &MasterNames) -> String {
-        let Self { master, cursor, place, skipped } = self;
+        let Self { master, cursor, skipped } = self;
         let skipped = skipped.iter().fold(0_u32, |bits, master| bits | 1 << master.0);
-        let fields = format!("{}.{cursor}.{place}.{skipped}", master.0);
+        let fields = format!("{}.{cursor}.{skipped}", master.0);
         let check = check(&fields, prefix, masters);
         format!("{fields}.{check}")
     }
@@ -55,14 +46,14 @@ impl Position {
         }
         let mut fields = fields.split('.');
         let mut number = || fields.next()?.parse::<u64>().ok();
-        let (master, cursor, place, skipped) = (number()?, number()?, number()?, number()?);
+        let (master, cursor, skipped) = (number()?, number()?, number()?);
         let master = MasterId(u8::try_from(master).ok()?);
         let skipped = (0..u8::try_from(masters.len()).ok()?)
             .filter(|index| skipped >> index & 1 == 1)
             .map(MasterId)
             .collect();
         let ends = fields.next().is_none() && master.index() < masters.len();
-        ends.then_some(Self { master, cursor, place, skipped })
+        ends.then_some(Self { master, cursor, skipped })
     }
 }
 
@@ -86,7 +77,7 @@ mod tests {
 
     fn position() -> Position {
         let skipped = [MasterId(0), MasterId(2)].into_iter().collect();
-        Position { master: MasterId(2), cursor: u64::MAX, place: place("orders/42"), skipped }
+        Position { master: MasterId(2), cursor: u64::MAX, skipped }
     }
 
     #[test]

@@ -60,16 +60,17 @@ impl Script<'_> {
         if self.is_for_another() {
             return Body::Dropped;
         }
-        match self.occupant(resource).map(|occupant| occupant.lock) {
-            None => Body::Released(Deletion::Nothing),
-            Some(Some(lock)) if lock.lease == lease => {
-                if lock.token > token {
-                    return Body::Released(Deletion::Newer);
-                }
+        let Some(Occupant { lock, remaining }) = self.occupant(resource) else {
+            return Body::Released(Deletion::Nothing);
+        };
+        match lock {
+            Some(lock) if lock.lease != lease => Body::Released(Deletion::Other),
+            Some(lock) if lock.token > token => Body::Released(Deletion::Newer),
+            Some(_) => {
                 self.master.revoke(resource);
-                Body::Revoked
+                Body::Revoked { remaining: remaining.unwrap_or_default() }
             }
-            Some(_) => Body::Released(Deletion::Other),
+            None => Body::Released(Deletion::Other),
         }
     }
 

@@ -68,8 +68,8 @@ impl Script<'_> {
                 let body = self.revoke(resource, *lease, *token);
                 self.untimed(resource, body)
             }
-            Request::Scan { prefix, cursor } => {
-                let (cursor, resources) = self.master.scan(prefix, *cursor, self.time);
+            Request::Scan { prefix, cursor, count } => {
+                let (cursor, resources) = self.master.scan(prefix, (*cursor, *count), self.time);
                 bare(Body::Scanned { cursor, resources })
             }
             Request::Publish { resource, .. } => {

@@ -4,7 +4,6 @@
 //! Owns the keys and their expiry, in the units of Redis: whole milliseconds, a key lives through
 //! the millisecond it expires in. Reads no clock, and decides nothing about votes.
 
-use crate::masters::PAGE;
 use holdfast_engine::{Ballot, Incident, Lock, Mutants, Occupant, Resource, RunId, Standing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -186,7 +185,12 @@ impl MemoryMaster {
     ///
     /// A cursor is a bucket, so that it stays right whatever is locked or given back in between: as
     /// with Redis, what is there throughout is found.
-    pub(super) fn scan(&self, prefix: &str, cursor: u64, wall_micros: u64) -> (u64, Vec<Resource>) {
+    pub(super) fn scan(
+        &self,
+        prefix: &str,
+        (cursor, count): (u64, usize),
+        wall_micros: u64,
+    ) -> (u64, Vec<Resource>) {
         let millis = wall_micros / 1_000;
         let ahead = |resource: &Resource| {
             u64::from(resource.bucket()) >= cursor && resource.name().starts_with(prefix)
@@ -195,7 +199,9 @@ impl MemoryMaster {
             self.keys.iter().filter(|(resource, key)| ahead(resource) && !key.is_over(millis));
         let mut found: Vec<Resource> = keys.map(|(resource, _)| resource.clone()).collect();
         found.sort_by_key(Resource::bucket);
-        let Some(last) = found.get(PAGE - 1).map(Resource::bucket) else { return (0, found) };
+        let Some(last) = found.get(count.max(1) - 1).map(Resource::bucket) else {
+            return (0, found);
+        };
         // A bucket is never divided.
         let page = found.partition_point(|resource| resource.bucket() <= last);
         let next = if page < found.len() { u64::from(last) + 1 } else { 0 };
@@ -226,6 +232,8 @@ impl State {
 mod tests {
     use super::*;
 
+    const PAGE: usize = 512;
+
     #[test]
     fn a_page_ends_with_a_bucket_and_the_next_one_begins_with_the_next_bucket() {
         let skew = Duration::ZERO;
@@ -244,10 +252,10 @@ mod tests {
         for resource in &locked {
             master.plant_foreign(resource, None, 0);
         }
-        assert_eq!(master.scan("", 0, 0), (0, locked.clone()), "all of them");
+        assert_eq!(master.scan("", (0, PAGE), 0), (0, locked.clone()), "all of them");
         master.plant_foreign(&next, None, 0);
         let cursor = u64::from(last) + 1;
-        assert_eq!(master.scan("", 0, 0), (cursor, locked));
-        assert_eq!(master.scan("", cursor, 0), (0, vec![next]));
+        assert_eq!(master.scan("", (0, PAGE), 0), (cursor, locked));
+        assert_eq!(master.scan("", (cursor, PAGE), 0), (0, vec![next]));
     }
 }

@@ -5,7 +5,7 @@ use super::notices;
 use super::record::{ballot_text, info_bytes, lease_text, nonce_text, parse};
 use super::scripts::{SCRIPTS, Source};
 use crate::config::{PROTOCOL_VERSION, differences};
-use crate::masters::{MISFIT, PAGE};
+use crate::masters::MISFIT;
 use holdfast_engine::{
     Ask, Ballot, Body, Deletion, Incident, Occupant, Reply, Request, Resource, Standing,
 };
@@ -54,10 +54,10 @@ pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
             cmd.arg(lease_text(*lease)).arg(ballot_text(*token));
             cmd
         }
-        Request::Scan { prefix, cursor } => {
+        Request::Scan { prefix, cursor, count } => {
             let mut cmd = redis::cmd("SCAN");
             cmd.arg(cursor).arg("MATCH").arg(deployment.lock_pattern(prefix));
-            cmd.arg("COUNT").arg(PAGE);
+            cmd.arg("COUNT").arg((*count).max(1));
             cmd
         }
         Request::Publish { resource, notice } => {
@@ -188,7 +188,7 @@ fn body(
         "REPAIRED" => Body::Repaired,
         "REFUSED" => Body::Refused,
         "CLEANED" => Body::Cleaned,
-        "REVOKED" => Body::Revoked,
+        "REVOKED" => Body::Revoked { remaining: remaining(int(fields.next()?)?)? },
         "DROPPED" => Body::Dropped,
         "DELETED" => Body::Released(Deletion::Deleted),
         "NEWER" => Body::Released(Deletion::Newer),

@@ -130,6 +130,7 @@ pub(super) fn payload(notice: Notice) -> String {
         Change::Updated => "updated",
         Change::Released => "released",
         Change::Forced => "forced",
+        Change::Awaited => "awaited",
     };
     format!("{} {change} {}", notice.origin, notice.token.0)
 }
@@ -142,6 +143,7 @@ fn parse(payload: &str) -> Option<Notice> {
         "updated" => Change::Updated,
         "released" => Change::Released,
         "forced" => Change::Forced,
+        "awaited" => Change::Awaited,
         _ => return None,
     };
     Some(Notice { origin: origin.parse().ok()?, change, token: Ballot(token.parse().ok()?) })
@@ -159,6 +161,7 @@ mod tests {
             (Change::Updated, "updated"),
             (Change::Released, "released"),
             (Change::Forced, "forced"),
+            (Change::Awaited, "awaited"),
         ] {
             let notice = Notice { origin: u64::MAX, change, token };
             let expected = format!("18446744073709551615 {text} 1800000000000001");

@@ -3,7 +3,7 @@
 -- Source: docs/protocol.md, "Taking a lease back".
 -- KEYS  1 lock   2 state
 -- ARGV  1 run   2 cfg   3 floor field   4 lease   5 token
--- Reply {code, '', seen}: REVOKED | NEWER | OTHER | NOTHING | DROPPED
+-- Reply {code, '', seen, ...}: REVOKED pttl | NEWER | OTHER | NOTHING | DROPPED
 local function higher(a, b) if tonumber(a) > tonumber(b) then return a end return b end
 
 local st = redis.call('HMGET', KEYS[2], 'run', 'cfg', 'pb', ARGV[3])
@@ -23,4 +23,4 @@ if tonumber(string.sub(lock, 84, 99)) > tonumber(ARGV[5]) then return {'NEWER', 
 -- expiry least of all: it is what ends the lock.
 redis.call('SET', KEYS[1], string.sub(lock, 1, 51) .. '9007199254740991' .. string.sub(lock, 68),
   'KEEPTTL')
-return {'REVOKED', '', eff}
+return {'REVOKED', '', eff, redis.call('PTTL', KEYS[1])}
