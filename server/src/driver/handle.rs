@@ -4,7 +4,9 @@
 use super::outbox::{Teller, outbox};
 use super::session::Session;
 use super::watch::{Views, Watch};
-use holdfast_engine::{Answer, Call, CallId, GiveBack, Hangup, Hold, Instant, Resource, Status};
+use holdfast_engine::{
+    Answer, Ballot, Call, CallId, GiveBack, Hangup, Hold, Instant, Resource, Status,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +33,7 @@ pub(super) enum Message {
     ReleaseHold(CallId),
     /// The stream of a Hold has ended.
     Hangup(CallId, Hangup),
-    Watch(Resource, oneshot::Sender<Views>),
+    Watch(Resource, Ballot, oneshot::Sender<Views>),
     Unwatch(Resource),
     Status(oneshot::Sender<Status>),
     Drain(oneshot::Sender<()>),
@@ -73,11 +75,12 @@ impl Handle {
         Ok(Session::new(id, self.clone(), listener))
     }
 
-    /// Watches a resource; all watches of one resource share one upstream watch.
-    pub async fn watch(&self, resource: Resource) -> Result<Watch, Closed> {
+    /// Watches a resource; all watches of one resource share one upstream watch. Whoever has seen the term
+    /// `after` is told by a reading that begins from now on, unless what was read before is as new.
+    pub async fn watch(&self, resource: Resource, after: Ballot) -> Result<Watch, Closed> {
         let mut watch = Watch::new(resource.clone(), self.clone());
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Watch(resource, answer))?;
+        self.send(Message::Watch(resource, after, answer))?;
         watch.views = Some(answered.await.map_err(|_| Closed)?);
         Ok(watch)
     }

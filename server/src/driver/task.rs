@@ -3,15 +3,15 @@
 use super::handle::{Handle, Message};
 use super::outbox::Teller;
 use super::supervisor::{LinkEvent, supervise};
-use super::watch::{Hub, Views};
+use super::watch::{Hub, Joined, Views};
 use crate::clock;
 use crate::masters::{Connector, Event, Link};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use holdfast_engine::{
-    Answer, Ask, CallId, Down, HoldEvent, Instant, MasterId, Output, Params, Replica, Reply,
-    Resource,
+    Answer, Ask, Ballot, CallId, Down, HoldEvent, Instant, MasterId, Output, Params, Replica,
+    Reply, Resource,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
@@ -197,7 +197,7 @@ impl Driver {
                 self.holds.remove(&id);
                 self.replica.handle_hangup(id, how, now);
             }
-            Message::Watch(resource, answer) => self.watch(&resource, answer),
+            Message::Watch(resource, after, answer) => self.watch(&resource, after, answer),
             Message::Unwatch(resource) => {
                 if self.hub.leave(&resource) {
                     self.replica.handle_unwatch(&resource);
@@ -215,13 +215,16 @@ impl Driver {
         }
     }
 
-    fn watch(&mut self, resource: &Resource, answer: oneshot::Sender<Views>) {
+    fn watch(&mut self, resource: &Resource, after: Ballot, answer: oneshot::Sender<Views>) {
         if *self.draining.borrow() {
             return;
         }
-        let (views, first) = self.hub.join(resource);
-        if first {
-            self.replica.handle_watch(resource, clock::now());
+        let now = clock::now();
+        let (views, joined) = self.hub.join(resource, after, now.boot);
+        match joined {
+            Joined::First => self.replica.handle_watch(resource, now),
+            Joined::Ahead => self.replica.handle_look(resource, now),
+            Joined::Another => {}
         }
         // Gone already: its watch was dropped, and says so.
         let _ = answer.send(views);

@@ -2,7 +2,7 @@
 //! in the replica.
 
 use super::handle::{Closed, Handle, Message};
-use holdfast_engine::{Resource, View};
+use holdfast_engine::{Ballot, Instant, Resource, View};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -55,43 +55,75 @@ impl Drop for Watch {
 /// The upstream watches of this replica.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
-    senders: HashMap<Resource, watch::Sender<Option<Arc<View>>>>,
+    watched: HashMap<Resource, Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    sender: watch::Sender<Option<Arc<View>>>,
+    /// Somebody waits for a reading that begins from then on, whether it shows anything new or not.
+    awaited: Option<Instant>,
+}
+
+/// What another watch of a resource means for the upstream watch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// There was none.
+    First,
+    /// It knows of a later term than was read: time for a reading.
+    Ahead,
+    /// Nothing.
+    Another,
 }
 
 impl Hub {
-    /// One more watches this resource; true: it is the first.
-    pub(super) fn join(&mut self, resource: &Resource) -> (Views, bool) {
-        if let Some(sender) = self.senders.get(resource) {
-            let mut views = sender.subscribe();
-            views.mark_changed();
-            return (views, false);
+    /// One more watches this resource, and has seen the term `after`.
+    pub(super) fn join(
+        &mut self,
+        resource: &Resource,
+        after: Ballot,
+        now: Instant,
+    ) -> (Views, Joined) {
+        let Some(watched) = self.watched.get_mut(resource) else {
+            let (sender, views) = watch::channel(None);
+            self.watched.insert(resource.clone(), Watched { sender, awaited: None });
+            return (views, Joined::First);
+        };
+        let mut views = watched.sender.subscribe();
+        views.mark_changed();
+        let ahead = views.borrow().as_ref().is_some_and(|view| view.newest < after);
+        if ahead {
+            watched.awaited = Some(now);
         }
-        let (sender, views) = watch::channel(None);
-        self.senders.insert(resource.clone(), sender);
-        (views, true)
+        (views, if ahead { Joined::Ahead } else { Joined::Another })
     }
 
     /// One fewer; true: it was the last.
     pub(super) fn leave(&mut self, resource: &Resource) -> bool {
-        let unwatched = self.senders.get(resource).is_some_and(|s| s.receiver_count() == 0);
+        let watched = self.watched.get(resource);
+        let unwatched = watched.is_some_and(|watched| watched.sender.receiver_count() == 0);
         if unwatched {
-            self.senders.remove(resource);
+            self.watched.remove(resource);
         }
         unwatched
     }
 
     /// A reading: watches wake only if it differs from the one before.
-    pub(super) fn show(&self, resource: &Resource, view: Arc<View>) {
-        let Some(sender) = self.senders.get(resource) else { return };
+    pub(super) fn show(&mut self, resource: &Resource, view: Arc<View>) {
+        let Some(Watched { sender, awaited }) = self.watched.get_mut(resource) else { return };
+        let is_awaited = awaited.is_some_and(|from| view.as_of >= from);
+        if is_awaited {
+            *awaited = None;
+        }
         sender.send_if_modified(|before| {
             let differs = before.as_ref().is_none_or(|before| !before.shows_the_same(&view));
             *before = Some(view);
-            differs
+            differs || is_awaited
         });
     }
 
     /// All watches end.
     pub(super) fn close(&mut self) -> Vec<Resource> {
-        self.senders.drain().map(|(resource, _)| resource).collect()
+        self.watched.drain().map(|(resource, _)| resource).collect()
     }
 }

@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct Teller {
     /// The highest term its client knows of: no lower one is shown.
     floor: Ballot,
+    /// Since when it has known of the first one.
+    opened: Instant,
     /// What was last said.
     said: Option<Said>,
     /// What was last certain.
@@ -46,8 +48,8 @@ enum Shown<'a> {
 
 impl Teller {
     /// For a client that has seen terms up to `after`; zero: none.
-    pub(super) fn new(after: Ballot) -> Self {
-        Self { floor: after, said: None, known: Known::Nothing, last: None }
+    pub(super) fn new(after: Ballot, opened: Instant) -> Self {
+        Self { floor: after, opened, said: None, known: Known::Nothing, last: None }
     }
 
     /// What to say of `view`; `None`: nothing that has not been said.
@@ -83,6 +85,10 @@ impl Teller {
                 Shown::Unknown(UnknownReason::StaleView)
             }
             Seen::Led(leader) => Shown::Led(leader),
+            // From before the term that its client knows of, as far as this replica can tell.
+            Seen::Vacant(_) if view.newest < self.floor && view.as_of < self.opened => {
+                Shown::Unknown(UnknownReason::StaleView)
+            }
             Seen::Vacant(ending) => Shown::Vacant(*ending),
             Seen::Unknown(why) => Shown::Unknown(doubt(*why)),
         }

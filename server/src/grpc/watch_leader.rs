@@ -30,9 +30,10 @@ pub(super) async fn responses(
     let args = WatchArgs::parse(request, &desk.context.rules, clock::now())?;
     let WatchArgs { resource, after, bookmarks } = args;
     name_call(&resource, None);
-    let watch = desk.context.driver.watch(resource).await?;
+    let opened = clock::now().boot;
+    let watch = desk.context.driver.watch(resource, after).await?;
     let bookmarks = bookmarks.map(Bookmarks::new);
-    let watching = Watching { desk, watch, teller: Teller::new(after), bookmarks };
+    let watching = Watching { desk, watch, teller: Teller::new(after, opened), bookmarks };
     Ok(stream::unfold(Some(watching), async |watching| {
         let mut watching = watching?;
         match watching.next().await {

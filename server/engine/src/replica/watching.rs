@@ -54,6 +54,12 @@ impl Replica {
         self.settle(now);
     }
 
+    /// Somebody knows more about this watched resource than was read last.
+    pub fn handle_look(&mut self, resource: &Resource, now: Now) {
+        self.look(resource, now);
+        self.settle(now);
+    }
+
     /// Nobody watches it any more.
     pub fn handle_unwatch(&mut self, resource: &Resource) {
         let Some(watch) = self.watches.remove(resource) else { return };

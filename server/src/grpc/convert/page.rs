@@ -120,7 +120,7 @@ mod tests {
                 assert!(changed == token || parsed.is_none(), "{changed}");
             }
         }
-        for text in ["", ".", "....", "0.0.0.0", "0.0.0.0.", "0.0.0.0.00000000", "\u{e9}"] {
+        for text in ["", ".", "...", "0.0.0", "0.0.0.", "0.0.0.00000000", "\u{e9}"] {
             assert_eq!(Position::parse(text, "orders/", &masters), None, "{text}");
         }
     }
@@ -128,11 +128,11 @@ mod tests {
     #[test]
     fn a_forged_token_names_no_master_that_is_not_there() {
         let masters = masters(&["a", "b", "c"]);
-        for fields in ["3.0.0.0", "256.0.0.0", "0.0.0.0.0", "0.0.0", "0.-1.0.0", "x.0.0.0"] {
+        for fields in ["3.0.0", "256.0.0", "0.0.0.0", "0.0", "0.-1.0", "x.0.0"] {
             let token = format!("{fields}.{}", check(fields, "", &masters));
             assert_eq!(Position::parse(&token, "", &masters), None, "{token}");
         }
-        let fields = format!("2.0.0.{}", u64::MAX);
+        let fields = format!("2.0.{}", u64::MAX);
         let token = format!("{fields}.{}", check(&fields, "", &masters));
         assert_eq!(Position::parse(&token, "", &masters).unwrap().skipped.len(), 3);
     }

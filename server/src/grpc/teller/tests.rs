@@ -32,7 +32,7 @@ fn vacant() -> Seen {
 
 /// What is said of these views: the reason, and the state in brief.
 fn told(after: u64, states: impl IntoIterator<Item = Seen>) -> Vec<(WatchReason, String)> {
-    let mut teller = Teller::new(Ballot(after));
+    let mut teller = Teller::new(Ballot(after), at(500));
     let told = |state| teller.tell(&view(state), at(1_000));
     states.into_iter().filter_map(told).map(|said| (said.reason(), brief(&said))).collect()
 }
@@ -181,8 +181,22 @@ fn terms_never_go_down() {
 }
 
 #[test]
+fn a_vacancy_from_before_the_term_that_is_known_is_stale_until_it_is_read_anew() {
+    let read_at = |millis| Arc::new(View { state: vacant(), as_of: at(millis), newest: Ballot(3) });
+    let mut teller = Teller::new(Ballot(7), at(500));
+    let said = teller.tell(&read_at(400), at(600)).unwrap();
+    assert_eq!((said.reason(), brief(&said).as_str()), (WatchReason::Snapshot, "StaleView"));
+    let said = teller.tell(&read_at(500), at(600)).unwrap();
+    assert_eq!((said.reason(), brief(&said).as_str()), (WatchReason::Unspecified, "vacant@7"));
+
+    let mut teller = Teller::new(Ballot(3), at(500));
+    let said = teller.tell(&read_at(400), at(600)).unwrap();
+    assert_eq!(brief(&said), "vacant@3", "it has seen the term's end");
+}
+
+#[test]
 fn ages_and_what_is_left_are_of_the_moment_of_writing() {
-    let mut teller = Teller::new(Ballot::ZERO);
+    let mut teller = Teller::new(Ballot::ZERO, at(0));
     let view = view(led("a", 5, "A"));
     assert_eq!(teller.confirm(&view, at(1_000)), None, "nothing to confirm yet");
     for (now, age, left) in [(1_000, 0, 10_000), (4_000, 3_000, 7_000), (20_000, 19_000, 0)] {
@@ -197,5 +211,5 @@ fn ages_and_what_is_left_are_of_the_moment_of_writing() {
 
 #[test]
 fn a_stream_remembers_little() {
-    assert!(size_of::<Teller>() <= 32, "{}", size_of::<Teller>());
+    assert!(size_of::<Teller>() <= 40, "{}", size_of::<Teller>());
 }
