@@ -7,18 +7,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Buf, BufMut};
 use holdfast_proto::v1::{
     AcquireRequest, CheckFencingTokenRequest, DescribeLockRequest, ExtendRequest,
     ForceReleaseRequest, ListLocksRequest, ReleaseOutcome, ReleaseRequest, WatchLeaderRequest,
     acquire_response::Outcome,
 };
-use holdfast_tests::calls::{Lease, error_metadata, reason};
+use holdfast_tests::calls::{Lease, Raw, error_metadata, reason};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
 use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
 use prost_types::Duration as ProtoDuration;
 use tokio::time::Instant;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -167,6 +165,41 @@ async fn every_bad_field_of_the_other_calls_is_named_at_once() {
         .await
         .unwrap_err();
     assert_eq!(violations(&error), ["resource"]);
+}
+
+#[tokio::test]
+async fn every_bad_field_of_a_watch_and_of_an_operators_call_is_named_at_once() {
+    let replica = dev().await;
+    let (mut locks, mut admin) = (replica.lock_client(), replica.admin_client());
+    let future = now_micros() + HOUR_MICROS;
+
+    let all_wrong = WatchLeaderRequest {
+        resource: String::new(),
+        after_fencing_token: future,
+        bookmark_interval: span(-1, 0),
+    };
+    let error = locks.watch_leader(all_wrong).await.unwrap_err();
+    assert_eq!(violations(&error), ["after_fencing_token", "bookmark_interval", "resource"]);
+
+    let all_wrong = ListLocksRequest {
+        prefix: "p".repeat(513),
+        page_size: 0,
+        page_token: "nobody's".to_owned(),
+    };
+    let error = admin.list_locks(all_wrong).await.unwrap_err();
+    assert_eq!(violations(&error), ["page_token", "prefix"]);
+
+    for fencing_token in [0, future, u64::MAX] {
+        let all_wrong = ForceReleaseRequest {
+            resource: "nul\0".to_owned(),
+            fencing_token,
+            reason: "r".repeat(257),
+            immediate: true,
+        };
+        let error = admin.force_release(all_wrong).await.unwrap_err();
+        assert_eq!(violations(&error), ["fencing_token", "reason", "resource"]);
+    }
+    assert_eq!(replica.status().await.unwrap().streams, 0);
 }
 
 #[tokio::test]
@@ -341,44 +374,6 @@ async fn the_deadline_of_a_call_ends_its_wait() {
 
 // Bytes that are no message of the contract.
 
-/// Sends bytes as they are.
-#[derive(Debug, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Raw;
-    type Decoder = Raw;
-
-    fn encoder(&mut self) -> Raw {
-        Raw
-    }
-
-    fn decoder(&mut self) -> Raw {
-        Raw
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining()).to_vec()))
-    }
-}
-
 async fn call_raw(channel: Channel, path: &'static str, bytes: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.expect("a connection");
@@ -387,13 +382,17 @@ async fn call_raw(channel: Channel, path: &'static str, bytes: Vec<u8>) -> Resul
 }
 
 const ACQUIRE: &str = "/holdfast.v1.LockService/Acquire";
-/// Those that are served and have fields.
-const UNARY: [&str; 5] = [
+/// Those that take one message with fields.
+const UNARY: [&str; 8] = [
     ACQUIRE,
     "/holdfast.v1.LockService/Extend",
     "/holdfast.v1.LockService/Release",
     "/holdfast.v1.LockService/CheckFencingToken",
+    // One request, many responses: the same until the first one.
+    "/holdfast.v1.LockService/WatchLeader",
     "/holdfast.v1.AdminService/DescribeLock",
+    "/holdfast.v1.AdminService/ListLocks",
+    "/holdfast.v1.AdminService/ForceRelease",
 ];
 
 #[tokio::test]
@@ -465,20 +464,6 @@ async fn what_does_not_exist_says_so() {
         let error = call_raw(replica.channel(), path, Vec::new()).await.unwrap_err();
         assert_unimplemented(&error);
     }
-}
-
-#[tokio::test]
-async fn what_this_version_does_not_serve_says_so() {
-    let replica = dev().await;
-    let (mut locks, mut admin) = (replica.lock_client(), replica.admin_client());
-    for stream in ["/holdfast.v1.LockService/KeepAlive", "/holdfast.v1.LockService/Hold"] {
-        // One message and the end of the stream.
-        assert_unimplemented(&call_raw(replica.channel(), stream, Vec::new()).await.unwrap_err());
-    }
-    let watch = WatchLeaderRequest { resource: "r".to_owned(), ..Default::default() };
-    assert_unimplemented(&locks.watch_leader(watch).await.unwrap_err());
-    assert_unimplemented(&admin.list_locks(ListLocksRequest::default()).await.unwrap_err());
-    assert_unimplemented(&admin.force_release(ForceReleaseRequest::default()).await.unwrap_err());
 }
 
 // What is never said.

@@ -301,7 +301,7 @@ fn a_force_release_means_the_term_that_leads_and_no_older_one() {
 #[test]
 fn what_happens_between_the_read_and_the_revocation_is_told() {
     let slow_force = |world: &mut World, token| {
-        (0..3).for_each(|master| drop(world.hops.insert((1, master), ms(5))));
+        (0..3).for_each(|master| world.hops.extend([((1, master), ms(5))]));
         let resource = Resource::new("r");
         let token = Ballot(token);
         let id =

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
 
-/// The engine knows better why a lease is lost, and says so first unless it is stalled.
-const GRACE: Duration = Duration::from_millis(5);
+/// The engine knows better why a lease is lost: it has this part of the time that is left to say so.
+const GRACE: u32 = 4;
 
 /// A deadline that renewals push forward; none before the grant.
 #[derive(Debug, Default)]
@@ -22,7 +22,8 @@ impl Guard {
     /// For a lease as it was granted or renewed last.
     pub(super) fn arm(&mut self, grant: &Grant, ttl: Duration, now: Instant) {
         self.valid_until = grant.valid_until;
-        let due = lost_at(grant.valid_until, ttl) + GRACE;
+        let lost_at = lost_at(grant.valid_until, ttl);
+        let due = lost_at + grant.valid_until.since(lost_at) / GRACE;
         let pause = due.since(now);
         match &mut self.armed {
             Some((armed, sleep)) => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use holdfast_tests::holdfastd::Holdfastd;
@@ -33,8 +33,9 @@ pub(crate) type Printed = HashMap<String, String>;
 impl Grpcurl {
     /// Opens a Hold. `start` is a HoldStart in JSON.
     pub(crate) fn hold(replica: &Holdfastd, start: &str) -> Grpcurl {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin/grpcurl");
-        assert!(program.exists(), "there is no grpcurl: run tests/setup/grpcurl.sh first");
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin/grpcurl");
+        // Otherwise the one on the PATH; tests/setup/grpcurl.sh sees to one of them.
+        let program = if installed.exists() { installed } else { "grpcurl".into() };
         let directory = TempDir::with_prefix("holdfast-grpcurl-").expect("a directory");
         let pipe = directory.path().join("messages");
         let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
@@ -98,9 +99,8 @@ impl Grpcurl {
                 "}" => messages.push(std::mem::take(&mut message)),
                 line => {
                     if let Some((field, value)) = line.split_once(": ") {
-                        let bare = |text: &str| {
-                            text.trim_matches(|c| " ,{\"".contains(c)).to_owned()
-                        };
+                        let bare =
+                            |text: &str| text.trim_matches(|c| " ,{\"".contains(c)).to_owned();
                         message.insert(bare(field), bare(value));
                     }
                 }
@@ -124,9 +124,11 @@ impl Grpcurl {
         self.process.thaw().expect("a thawed grpcurl");
     }
 
-    /// Its process, for its end.
-    pub(crate) fn process(&mut self) -> &mut Process {
-        &mut self.process
+    /// Waits for its end, which comes when there is nothing more to send either.
+    pub(crate) async fn exit(self) -> ExitStatus {
+        let Grpcurl { mut process, messages, .. } = self;
+        drop(messages);
+        process.wait_exit(BOUND).await.expect("the end of grpcurl")
     }
 
     fn send(&mut self, message: &str) {

@@ -20,7 +20,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 pub(crate) const SHORT: Duration = Duration::from_secs(3);
 pub(crate) const ONCE: Duration = Duration::ZERO;
 /// How long anything may take that happens by itself.
-pub(crate) const BOUND: Duration = Duration::from_secs(40);
+pub(crate) const BOUND: Duration = Duration::from_secs(80);
 /// How much later than at the end of its ttl a lease may be somebody else's, on a slow machine.
 pub(crate) const SLACK: Duration = Duration::from_secs(10);
 /// How often a state that tells no event is read again.
@@ -46,6 +46,7 @@ pub(crate) async fn cluster(replicas: usize) -> Cluster {
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
     pub(crate) at: Instant,
+    pub(crate) sequence: u64,
     pub(crate) event: Event,
     pub(crate) deadline: Option<Instant>,
 }
@@ -65,7 +66,8 @@ pub(crate) struct Holder {
     pub(crate) stream: HoldStream,
     pub(crate) log: Vec<Heard>,
     request: HoldStart,
-    ttl: Duration,
+    /// A third of the ttl.
+    pace: Duration,
     /// When `start` went out, and then the heartbeat with each number.
     sent: Vec<Instant>,
     next_beat: Option<Instant>,
@@ -81,15 +83,19 @@ impl Holder {
 
     /// Opens a Hold over a connection.
     pub(crate) async fn over(channel: Channel, request: HoldStart) -> Result<Holder, Status> {
-        let stream = hold_over(channel).await?;
+        Ok(Holder::begin(hold_over(channel).await?, request))
+    }
+
+    /// Says `start` on a stream that is open.
+    pub(crate) fn begin(stream: HoldStream, request: HoldStart) -> Holder {
         let ttl = request.acquire.as_ref().and_then(|acquire| acquire.ttl).expect("a ttl");
-        let ttl = ttl.try_into().expect("a duration");
+        let pace = Duration::try_from(ttl).expect("a duration") / 3;
         let now = Instant::now();
         stream.start(request.clone());
         let beats = request.liveness() != Liveness::Connection;
-        let next_beat = beats.then(|| now + ttl / 3);
+        let next_beat = beats.then(|| now + pace);
         let (log, sent, lease, deadline) = (Vec::new(), vec![now], None, None);
-        Ok(Holder { stream, log, request, ttl, sent, next_beat, lease, deadline })
+        Holder { stream, log, request, pace, sent, next_beat, lease, deadline }
     }
 
     /// Opens a Hold and waits for the lock.
@@ -99,17 +105,22 @@ impl Holder {
         holder
     }
 
-    /// Opens a Hold that needs no heartbeats behind another holder, and waits for its place.
-    pub(crate) async fn queued(
+    /// Opens a Hold behind another holder and waits for its place.
+    pub(crate) async fn queued(replica: &Holdfastd, request: HoldStart, position: u32) -> Holder {
+        let mut waiter = Holder::open(replica, request).await;
+        waiter.wait_position(position).await;
+        waiter
+    }
+
+    /// The same, of one that needs no heartbeats.
+    pub(crate) async fn waiter(
         replica: &Holdfastd,
         resource: &str,
         lease_id: &str,
         position: u32,
     ) -> Holder {
         let request = by_connection(start(resource, lease_id, LONG));
-        let mut waiter = Holder::open(replica, request).await;
-        waiter.wait_position(position).await;
-        waiter
+        Holder::queued(replica, request, position).await
     }
 
     /// The same lease again, through another replica.
@@ -156,12 +167,17 @@ impl Holder {
         self.log.iter().filter_map(|heard| heard.deadline).max().expect("a lease")
     }
 
-    /// A heartbeat now.
+    /// A heartbeat now, whether or not it sends them by itself.
     pub(crate) fn beat(&mut self) {
         let now = Instant::now();
         self.stream.heartbeat(self.sent.len() as u64);
         self.sent.push(now);
-        self.next_beat = Some(now + self.ttl / 3);
+        self.next_beat = self.next_beat.map(|_| now + self.pace);
+    }
+
+    /// No more heartbeats by itself.
+    pub(crate) fn stop_beating(&mut self) {
+        self.next_beat = None;
     }
 
     /// The next message, with heartbeats meanwhile.
@@ -175,7 +191,9 @@ impl Holder {
                 }
             };
             tokio::select! {
-                message = self.stream.message() => return Ok(message?.map(|heard| self.hear(heard))),
+                message = self.stream.message_within(BOUND) => {
+                    return Ok(message?.map(|heard| self.hear(heard)));
+                }
                 () = due => self.beat(),
             }
         }
@@ -212,7 +230,10 @@ impl Holder {
     /// Sends a heartbeat and reads until it is answered.
     pub(crate) async fn wait_renewed(&mut self) {
         self.beat();
-        self.until(|event| matches!(event, Event::Renewed(_))).await;
+        let last = self.sent.len() as u64 - 1;
+        while self.log.last().is_none_or(|heard| heard.sequence < last) {
+            self.until(|event| matches!(event, Event::Renewed(_))).await;
+        }
     }
 
     /// Reads to the end.
@@ -271,13 +292,17 @@ impl Holder {
                 };
                 let deadline = anchor + lease.valid_for;
                 self.check(&event, &lease);
+                self.pace = lease.ttl / 3;
+                let due = self.sent.last().map(|sent| *sent + self.pace);
+                self.next_beat = self.next_beat.min(due);
                 self.lease = Some(lease);
                 self.deadline = Some(deadline);
                 Some(deadline)
             }
             _ => None,
         };
-        self.log.push(Heard { at, event: event.clone(), deadline });
+        let sequence = response.sequence;
+        self.log.push(Heard { at, sequence, event: event.clone(), deadline });
         event
     }
 
@@ -310,10 +335,20 @@ fn is_last(event: &Event) -> bool {
     matches!(event, Event::Lost(_) | Event::Released(_) | Event::Contended(_))
 }
 
-/// Nobody but the holder can have the lock now.
+/// Nobody but the holder can have the lock now. Behind a waiter a replica tells what that one was told,
+/// which may be a moment old.
 pub(crate) async fn assert_held(replica: &Holdfastd, resource: &str, fencing_token: u64) {
-    let tried = replica.acquire(resource, "in between", LONG, ONCE).await.expect("an answer");
-    assert_eq!(tried.held().fencing_token, fencing_token);
+    let deadline = Instant::now() + BOUND;
+    loop {
+        let tried = replica.acquire(resource, "in between", LONG, ONCE).await.expect("an answer");
+        let held = tried.held();
+        if held.fencing_token == fencing_token {
+            return;
+        }
+        let old = held.fencing_token < fencing_token;
+        assert!(old && Instant::now() < deadline, "expected {fencing_token}: {held:?}");
+        sleep(LOOK).await;
+    }
 }
 
 /// Tries to take the lock all the time until `other` is done, and must not get it.

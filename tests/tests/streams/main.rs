@@ -3,4 +3,15 @@
 //!
 //! Deliberately absent: the same rules message by message, in virtual time (`sessions`, `watches`).
 
+mod admin;
+mod churn;
+mod grpcurl;
+mod holder;
+mod holds_clients;
+mod holds_ends;
+mod holds_masters;
+mod holds_queue;
+mod holds_replicas;
+mod keep_alive;
 mod leaders;
+mod readme;

@@ -61,7 +61,9 @@ impl Oracle {
         (now, until): (Instant, Instant),
     ) {
         if token <= highest {
-            self.blame(format!("{name:?} got token {token}, and {highest} was out before it asked"));
+            self.blame(format!(
+                "{name:?} got token {token}, and {highest} was out before it asked"
+            ));
         }
         let resource = self.resources.entry(name.resource.to_owned()).or_default();
         let before = resource.tokens.insert(token, name.lease_id.to_owned());
@@ -72,12 +74,7 @@ impl Oracle {
     }
 
     /// A client has received at `now` that it holds the lease it knows, renewed or re-attached.
-    pub(super) fn renewed(
-        &mut self,
-        name: Name<'_>,
-        token: u64,
-        (now, until): (Instant, Instant),
-    ) {
+    pub(super) fn renewed(&mut self, name: Name<'_>, token: u64, (now, until): (Instant, Instant)) {
         let resource = self.resources.entry(name.resource.to_owned()).or_default();
         if resource.tokens.get(&token).is_none_or(|lease_id| lease_id != name.lease_id) {
             self.blame(format!("{name:?} was renewed with token {token}, which it never got"));
@@ -107,9 +104,14 @@ impl Oracle {
     fn held(&mut self, name: Name<'_>, (now, until): (Instant, Instant)) {
         let resource = self.resources.entry(name.resource.to_owned()).or_default();
         resource.valid.retain(|lease_id, until| lease_id == name.lease_id || *until > now);
-        let others: Vec<_> = resource.valid.keys().filter(|id| *id != name.lease_id).collect();
-        let overlap = (until > now && is_exclusive(name.resource) && !others.is_empty())
-            .then(|| format!("{name:?} is valid, and so is {others:?}"));
+        let others: Vec<_> = resource.valid.iter().filter(|(id, _)| *id != name.lease_id).collect();
+        let overlap =
+            (until > now && is_exclusive(name.resource) && !others.is_empty()).then(|| {
+                let left =
+                    |(id, until): &(&String, &Instant)| format!("{id:?} ({:?})", **until - now);
+                let others: Vec<_> = others.iter().map(left).collect();
+                format!("{name:?} ({:?}) is valid, and so is {}", until - now, others.join(", "))
+            });
         let known = resource.valid.entry(name.lease_id.to_owned()).or_insert(until);
         *known = until.max(*known);
         self.violations.extend(overlap);

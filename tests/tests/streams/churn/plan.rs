@@ -29,7 +29,10 @@ pub(super) enum Plan {
     Acquire(AcquirePlan),
     Force(ForcePlan),
     /// So many connections that nobody speaks on.
-    Connect { replica: usize, count: u64 },
+    Connect {
+        replica: usize,
+        count: u64,
+    },
 }
 
 /// A Hold from its start to its end.
@@ -171,7 +174,7 @@ impl Dice {
 }
 
 fn resource(index: u64) -> String {
-    let kind = if index % FORCED == 0 { "forced" } else { "churn" };
+    let kind = if index.is_multiple_of(FORCED) { "forced" } else { "churn" };
     format!("{kind} {index}")
 }
 
