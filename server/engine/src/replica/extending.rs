@@ -2,7 +2,7 @@
 //! do not have the lease, in the background.
 
 use super::call::{Answer, CallId};
-use super::holding::News;
+use super::session::News;
 use super::{Operation, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::extend::{Extend, Loss, Verdict};

@@ -2,8 +2,10 @@
 //! come out.
 //!
 //! Owns the routing between operations, masters and callers. The rules of each operation are in
-//! its own file: `acquiring`, `attempting`, `extending`, `releasing`, `reading`; `asking` sends, `tending`
-//! keeps the masters voting. The counts are in [`crate::acquire`] and its neighbours.
+//! its own file: `acquiring`, `attempting`, `extending`, `releasing`, `reading`, `forcing`,
+//! `scanning`; `session`, `holding` and `keeping` are the Holds, `watching` the watches. `noticing`
+//! is what replicas tell each other, `asking` sends, `tending` keeps the masters voting. The counts
+//! are in [`crate::acquire`] and its neighbours.
 
 mod acquiring;
 mod asking;
@@ -12,11 +14,13 @@ mod call;
 mod extending;
 mod forcing;
 mod holding;
+mod keeping;
 mod leases;
 mod noticing;
 mod reading;
 mod releasing;
 mod scanning;
+mod session;
 mod tending;
 mod watching;
 
@@ -37,12 +41,12 @@ use crate::view::View;
 use attempting::Attempt;
 use extending::Extending;
 use forcing::Forcing;
-use holding::{News, Sessions};
 use leases::Leases;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use reading::ReadingOp;
 use releasing::Releasing;
+use session::{News, Sessions};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
