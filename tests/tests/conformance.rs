@@ -147,7 +147,7 @@ fn publish(notice: Notice) -> Request {
 }
 
 fn notice(change: Change) -> Notice {
-    Notice { origin: 42, change, token: Ballot(1_700_000_000_000_007) }
+    Notice { origin: 42, change, lease: Some(LeaseHash::of("A")) }
 }
 
 fn resources<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<Resource> {
@@ -1261,8 +1261,8 @@ async fn a_subscriber_hears_exactly_the_notice(connector: &mut dyn Connector) {
     let elsewhere = |resource, notice| Request::Publish { resource, notice };
     for change in [Change::Elected, Change::Updated, Change::Released, Change::Forced] {
         for notice in [
-            Notice { origin: 0, change, token: Ballot::ZERO },
-            Notice { origin: u64::MAX, change, token: Ballot::REVOKED },
+            Notice { origin: 0, change, lease: None },
+            Notice { origin: u64::MAX, change, lease: Some(LeaseHash::of("B")) },
             notice(change),
         ] {
             let unheard = send(&mut speaking, elsewhere(stranger(), notice)).await;
@@ -1332,10 +1332,11 @@ async fn only_what_a_replica_says_is_heard_on_redis() {
             server.command(&["PUBLISH", "holdfast:notice:r", payload]).await.unwrap();
         assert_eq!(listeners, 1, "{payload}");
     };
-    for noise in ["", "42", "42 sold 7", "42 released", "42 released 7 7", "x released 7"] {
+    for noise in ["", "42", "42 sold -", "42 released", "42 released - -", "x released -"] {
         say(noise).await;
     }
-    say("42 released 1700000000000007").await;
+    let lease = u128::from_be_bytes(*LeaseHash::of("A").as_bytes());
+    say(&format!("42 released {lease:032x}")).await;
     let expected = Event::Notice(resource(), notice(Change::Released));
     assert_eq!(next(&mut heard).await, expected, "and nothing before it");
 }

@@ -265,7 +265,7 @@ impl Message {
             },
             Self::Read(resource) => Request::Read { resource: universe()[*resource].clone() },
             Self::Publish(resource) => {
-                let notice = Notice { origin: 1, change: Change::Updated, token: Ballot(time) };
+                let notice = Notice { origin: 1, change: Change::Updated, lease: None };
                 Request::Publish { resource: universe()[*resource].clone(), notice }
             }
             Self::Observe(x) => Request::Observe { incident: Incident(*x) },

@@ -390,7 +390,7 @@ fn max_hold_ends_it() {
     world.granted(id);
     let began = world.now;
     let (at, event) = world.ended(id);
-    assert!(matches!(event, HoldEvent::Lost(LostBy::MaxHold)), "{event:?}");
+    assert!(matches!(event, HoldEvent::Lost(LostBy::Told(Loss::MaxHold))), "{event:?}");
     assert!(at - began <= secs(12) && at - began > secs(11), "{:?}", at - began);
 }
 
@@ -402,7 +402,7 @@ fn max_hold_is_the_reason_also_for_a_client_that_beats_as_it_was_told() {
     let began = world.now;
     live(&mut world, 0, id, secs(14));
     let (at, event) = world.ended(id);
-    assert!(matches!(event, HoldEvent::Lost(LostBy::MaxHold)), "{event:?}");
+    assert!(matches!(event, HoldEvent::Lost(LostBy::Told(Loss::MaxHold))), "{event:?}");
     assert!(at - began <= secs(12) && at - began > secs(11), "{:?}", at - began);
     assert!(!world.told(id).into_iter().any(is_risk(Risk::RenewalLate)));
 }
@@ -420,7 +420,7 @@ fn max_hold_binds_a_renewal_that_had_to_be_repeated() {
     (0..2).for_each(|master| world.thaw(master));
     world.ended(id);
     let renewed = world.told(id).into_iter().filter_map(|event| match event {
-        HoldEvent::Renewed(tenure) => Some((tenure.grant.valid_until, tenure.ttl)),
+        HoldEvent::Renewed(tenure) => Some((tenure.grant.valid_until, tenure.grant.ttl)),
         _ => None,
     });
     let renewed: Vec<_> = renewed.collect();

@@ -2,8 +2,8 @@
 //! off, so that only notices and timers bring news. And ForceRelease, whose effects are watched.
 
 use holdfast_engine::{
-    Answer, Ballot, Call, CallId, Change, Doubt, Ending, Forced, HoldEvent, Liveness, Loss, LostBy,
-    MasterId, Params, Resource, Seen,
+    Answer, Ballot, Call, CallId, Change, Doubt, Ending, Forced, HoldEvent, LeaseHash, Liveness,
+    Loss, LostBy, MasterId, Params, Resource, Seen,
 };
 use holdfast_tests::world::{World, acquire, extend, hold, params, release};
 use std::collections::BTreeSet;
@@ -364,6 +364,43 @@ fn how_a_term_ended_is_remembered_as_long_as_it_is_true() {
 }
 
 #[test]
+fn what_another_lease_gives_back_ends_nobodys_term() {
+    let mut world = without_polling(3, 2);
+    let leader = world.hold(1, hold("r", "a"));
+    let token = world.granted(leader).grant.token.0;
+    world.watch(1, "r");
+    world.until_view(1, "r", leads(token));
+    let id = world.call(0, release("r", "b", 0));
+    world.answer(id);
+    world.until_view(1, "r", vacant(Ending::Expired));
+}
+
+#[test]
+fn a_revocation_that_a_later_grant_escapes_is_not_told_as_one() {
+    let mut world = World::new(3, 2);
+    let id = world.acquire(0, "r", "a", Duration::ZERO);
+    let token = world.token(id);
+    world.run_for(ms(10));
+    // Slow enough that the holder is granted anew on two masters between the read and the revocation,
+    // which then hears nothing of one of them.
+    world.disconnect(0, 0);
+    (0..3).for_each(|master| world.hops.extend([((1, master), ms(5))]));
+    let resource = Resource::new("r");
+    let call =
+        Call::ForceRelease { resource, token: Ballot(token), immediate: false, deadline: None };
+    let id = world.call(1, call);
+    world.run_for(ms(7));
+    let anew = world.acquire(0, "r", "a", Duration::ZERO);
+    let anew = world.token(anew);
+    world.freeze(2);
+    let Answer::Forced(forced) = world.answer(id) else { panic!() };
+    assert!(!matches!(forced, Forced::Revoked { .. }), "{forced:?}");
+    world.thaw(2);
+    let id = world.call(0, extend("r", "a", anew, TTL));
+    assert!(matches!(world.answer(id), Answer::Renewed(_)));
+}
+
+#[test]
 fn the_end_of_a_release_is_looked_at_whoever_waits_for_it() {
     let mut world = without_polling(3, 1);
     let id = world.hold(0, hold("r", "a"));
@@ -433,8 +470,8 @@ fn notices_say_who_and_what() {
     let token = world.token(id);
     world.call(0, release("r", "a", token));
     world.run_for(ms(10));
-    let heard: Vec<_> =
-        world.notices.iter().map(|notice| (notice.change, notice.token.0)).collect();
-    let expected = [[(Change::Elected, token); 3], [(Change::Released, token); 3]].concat();
+    let heard: Vec<_> = world.notices.iter().map(|notice| (notice.change, notice.lease)).collect();
+    let lease = Some(LeaseHash::of("a"));
+    let expected = [[(Change::Elected, lease); 3], [(Change::Released, lease); 3]].concat();
     assert_eq!(heard, expected, "one from each master");
 }

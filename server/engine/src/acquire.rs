@@ -48,6 +48,8 @@ pub struct Grant {
     pub valid_until: Instant,
     /// How many masters had voted when it was decided.
     pub votes: usize,
+    /// The ttl it was asked for with.
+    pub ttl: Duration,
 }
 
 /// Why an attempt failed.
@@ -199,7 +201,8 @@ impl Acquire {
             return Verdict::Failed(Failure::NoQuorum);
         }
         assert!(self.ballot > Ballot::ZERO);
-        Verdict::Granted(Grant { token: self.ballot, valid_until, votes: self.tally.oks() })
+        let (votes, ttl) = (self.tally.oks(), self.claim.ttl);
+        Verdict::Granted(Grant { token: self.ballot, valid_until, votes, ttl })
     }
 
     /// Why no quorum can be reached; `None` while only the missing answers can tell.

@@ -45,6 +45,8 @@ pub enum Loss {
     Taken,
     /// An operator revoked it.
     Revoked,
+    /// It has been held for as long as anyone may hold a lease.
+    MaxHold,
 }
 
 impl Extend {
@@ -108,9 +110,10 @@ impl Extend {
         let quorum = params.quorum();
         let oks = self.tally.oks();
         if oks >= quorum {
-            let valid_until = params.valid_until(self.started, self.renewal.ttl);
+            let Renewal { token, ttl, .. } = *self.renewal;
+            let valid_until = params.valid_until(self.started, ttl);
             return if now < valid_until {
-                Verdict::Renewed(Grant { token: self.renewal.token, valid_until, votes: oks })
+                Verdict::Renewed(Grant { token, valid_until, votes: oks, ttl })
             } else {
                 Verdict::Again
             };

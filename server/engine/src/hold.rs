@@ -83,10 +83,8 @@ impl HoldEvent {
 /// A grant or renewal of a Hold.
 #[derive(Debug, Clone)]
 pub struct Tenure {
-    /// Token, validity and votes.
+    /// Token, ttl, validity and votes.
     pub grant: Grant,
-    /// The ttl of this round.
-    pub ttl: Duration,
     /// The heartbeat that it answers; zero: none, or the opening message.
     pub sequence: u64,
     /// When that was received; `None` if nothing was asked.
@@ -120,7 +118,7 @@ pub enum Risk {
 /// Why the lease of a Hold is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LostBy {
-    /// The masters said so.
+    /// The masters said so, or `max_hold` does.
     Told(Loss),
     /// Its validity is about to end, or this replica's clock cannot be trusted any more.
     Expired,
@@ -128,8 +126,6 @@ pub enum LostBy {
     NoQuorum,
     /// No heartbeat came in time.
     ClientSilent,
-    /// It reached `max_hold`.
-    MaxHold,
 }
 
 /// When `lost` must be said: so long before the validity ends that the message arrives in time.
@@ -153,5 +149,24 @@ impl Params {
         let age = Duration::from_micros(wall_micros.saturating_sub(token.0));
         let left = max_hold.saturating_sub(age);
         (left >= self.min_ttl).then(|| ttl.min(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_lease_is_extended_beyond_max_hold() {
+        let params = Params { max_hold: Some(Duration::from_secs(60)), ..Params::for_tests(3) };
+        let now = 1_800_000_000_000_000;
+        let limited = |age_seconds: u64| {
+            let token = Ballot(now - age_seconds * 1_000_000);
+            params.limit_hold(Duration::from_secs(10), token, now)
+        };
+        assert_eq!(limited(0), Some(Duration::from_secs(10)));
+        assert_eq!(limited(55), Some(Duration::from_secs(5)));
+        assert_eq!(limited(60), None, "over");
+        assert_eq!(limited(3_600), None);
     }
 }

@@ -146,8 +146,8 @@ pub struct Notice {
     pub origin: u64,
     /// What happened.
     pub change: Change,
-    /// To the lease with this token, as far as the sender knows.
-    pub token: Ballot,
+    /// To this lease.
+    pub lease: Option<LeaseHash>,
 }
 
 /// What happened to a resource.

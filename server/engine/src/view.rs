@@ -47,8 +47,8 @@ pub enum Ending {
 pub(crate) struct History {
     /// The last leader that was shown.
     leader: Option<Leader>,
-    /// When it had run out if it was not renewed.
-    expires: Instant,
+    /// When it had run out if it was not renewed, as read after the last notice of its end.
+    expires: Option<Instant>,
     /// How its term ends, as far as notices told.
     ending: Ending,
 }
@@ -64,9 +64,10 @@ impl History {
             Change::Forced => Ending::Forced,
             Change::Elected | Change::Updated | Change::Awaited => return,
         };
-        // Of an earlier term, or of a term that this watch has not seen yet.
-        if self.leader.as_ref().is_some_and(|leader| notice.token >= leader.token) {
+        // Otherwise of an earlier term, or of one that this watch has not seen yet.
+        if self.leader.as_ref().is_some_and(|leader| Some(leader.lease) == notice.lease) {
             self.ending = self.ending.max(ending);
+            self.expires = None;
         }
     }
 
@@ -83,16 +84,16 @@ impl History {
                             leader.info = before.info;
                             leader.info_ballot = before.info_ballot;
                         }
-                        // Renewed since: whoever gave it back was not the last who held it.
-                        let goes_on = expires > self.expires + SAME_EXPIRY;
-                        if leader.token > before.token || goes_on && self.ending == Ending::Released
-                        {
+                        // Renewed since: whoever gave it back was not the last who held it, or it was not
+                        // taken back after all.
+                        let later = |before| expires > before + SAME_EXPIRY;
+                        if leader.token > before.token || self.expires.is_some_and(later) {
                             self.ending = Ending::default();
                         }
                     }
                     _ => self.ending = Ending::default(),
                 }
-                self.expires = expires;
+                self.expires = Some(expires);
                 self.leader = Some(leader.clone());
                 Seen::Led(leader)
             }

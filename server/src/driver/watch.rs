@@ -61,8 +61,9 @@ pub(super) struct Hub {
 #[derive(Debug)]
 struct Watched {
     sender: watch::Sender<Option<Arc<View>>>,
-    /// Somebody waits for a reading that begins from then on, whether it shows anything new or not.
-    awaited: Option<Instant>,
+    /// Some wait for a reading that begins from then on, whether it shows anything new or not: since
+    /// when the first of them, and the last.
+    awaited: Option<(Instant, Instant)>,
 }
 
 /// What another watch of a resource means for the upstream watch.
@@ -91,9 +92,10 @@ impl Hub {
         };
         let mut views = watched.sender.subscribe();
         views.mark_changed();
-        let ahead = views.borrow().as_ref().is_some_and(|view| view.newest < after);
+        let newest = views.borrow().as_ref().map_or(Ballot::ZERO, |view| view.newest);
+        let ahead = newest < after;
         if ahead {
-            watched.awaited = Some(now);
+            watched.awaited = Some((watched.awaited.map_or(now, |(first, _)| first), now));
         }
         (views, if ahead { Joined::Ahead } else { Joined::Another })
     }
@@ -111,8 +113,8 @@ impl Hub {
     /// A reading: watches wake only if it differs from the one before.
     pub(super) fn show(&mut self, resource: &Resource, view: Arc<View>) {
         let Some(Watched { sender, awaited }) = self.watched.get_mut(resource) else { return };
-        let is_awaited = awaited.is_some_and(|from| view.as_of >= from);
-        if is_awaited {
+        let is_awaited = awaited.is_some_and(|(first, _)| view.as_of >= first);
+        if awaited.is_some_and(|(_, last)| view.as_of >= last) {
             *awaited = None;
         }
         sender.send_if_modified(|before| {

@@ -41,9 +41,6 @@ impl Desk {
         let ExtendArgs { renewal, lease_id } =
             ExtendArgs::parse(request, &self.context.rules, received)?;
         name_call(&renewal.resource, Some(renewal.lease));
-        if renewal.ttl.is_zero() {
-            return Err(Refusal::LeaseLost(Lost::MaxHold));
-        }
         let call = Call::Extend { renewal: Arc::clone(&renewal), deadline };
         match self.context.driver.call(call).await? {
             Answer::Renewed(grant) => {
@@ -51,7 +48,6 @@ impl Desk {
                     resource: &renewal.resource,
                     lease_id,
                     token: renewal.token,
-                    ttl: renewal.ttl,
                     masters: self.context.masters.len(),
                     received: received.boot,
                 };

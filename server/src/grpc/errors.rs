@@ -114,7 +114,7 @@ fn lease_lost(lost: Lost) -> Status {
         }
         Lost::Told(Loss::Taken) => ("TAKEN", "another lease holds the resource"),
         Lost::Told(Loss::Revoked) => ("REVOKED", "an administrator took the lease back"),
-        Lost::MaxHold => ("MAX_HOLD", "the lease has been held for max_hold"),
+        Lost::Told(Loss::MaxHold) => ("MAX_HOLD", "the lease has been held for max_hold"),
         Lost::TooLate => ("EXPIRED", "nothing was left of the lease when this was written"),
     };
     let metadata = HashMap::from([(LOST_REASON.to_owned(), why.to_owned())]);
@@ -257,7 +257,7 @@ mod tests {
             (Lost::Told(Loss::Gone), "EXPIRED"),
             (Lost::Told(Loss::Taken), "TAKEN"),
             (Lost::Told(Loss::Revoked), "REVOKED"),
-            (Lost::MaxHold, "MAX_HOLD"),
+            (Lost::Told(Loss::MaxHold), "MAX_HOLD"),
             (Lost::TooLate, "EXPIRED"),
         ] {
             let status = Refusal::LeaseLost(lost).to_status(&masters());

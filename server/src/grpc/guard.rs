@@ -5,7 +5,6 @@ use crate::clock;
 use holdfast_engine::{Grant, Instant, lost_at};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::time::Sleep;
 
 /// The engine knows better why a lease is lost: it has this part of the time that is left to say so.
@@ -20,9 +19,9 @@ pub(super) struct Guard {
 
 impl Guard {
     /// For a lease as it was granted or renewed last.
-    pub(super) fn arm(&mut self, grant: &Grant, ttl: Duration, now: Instant) {
+    pub(super) fn arm(&mut self, grant: &Grant, now: Instant) {
         self.valid_until = grant.valid_until;
-        let lost_at = lost_at(grant.valid_until, ttl);
+        let lost_at = lost_at(grant.valid_until, grant.ttl);
         let due = lost_at + grant.valid_until.since(lost_at) / GRACE;
         let pause = due.since(now);
         match &mut self.armed {
@@ -71,6 +70,7 @@ mod tests {
     use super::*;
     use holdfast_engine::Ballot;
     use std::future::poll_fn;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn it_is_due_a_little_after_the_engine_and_moves_with_each_renewal() {
@@ -80,7 +80,7 @@ mod tests {
         let ttl = Duration::from_millis(100);
         for valid_for in [40, 80] {
             let valid_until = began + Duration::from_millis(valid_for);
-            guard.arm(&Grant { token: Ballot(1), valid_until, votes: 2 }, ttl, began);
+            guard.arm(&Grant { token: Ballot(1), valid_until, votes: 2, ttl }, began);
         }
 
         poll_fn(|cx| guard.poll(cx)).await;

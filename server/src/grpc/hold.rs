@@ -11,7 +11,9 @@ use crate::clock;
 use crate::driver::Session;
 use crate::telemetry::StreamMethod;
 use futures_util::{Stream, StreamExt};
-use holdfast_engine::{Claim, HoldEvent, Instant, Liveness, LostBy, Now, Tenure, renewal_interval};
+use holdfast_engine::{
+    Ballot, Claim, HoldEvent, Instant, Liveness, LostBy, Now, Tenure, renewal_interval,
+};
 use holdfast_proto::v1::hold_request::Message;
 use holdfast_proto::v1::hold_response::Event;
 use holdfast_proto::v1::{self, HoldRequest, HoldResponse, HoldStart, Lease};
@@ -50,6 +52,8 @@ struct Open {
     liveness: Liveness,
     /// Of the last heartbeat.
     sequence: u64,
+    /// It came with a lease.
+    reattached: bool,
     /// The client asked for the lock to be given back.
     releasing: bool,
     guard: Guard,
@@ -109,6 +113,8 @@ impl Holding {
             }
             (Stage::Open(open), Message::Release(_)) => {
                 open.releasing = true;
+                // Whatever it comes to is the answer.
+                open.guard = Guard::default();
                 open.session.release();
             }
             (Stage::Open(_), Message::Start(_)) => return refuse("start", "must come only once"),
@@ -134,11 +140,13 @@ impl Holding {
         let context = &self.desk.context;
         let HoldArgs { hold, lease_id } = HoldArgs::parse(start, &context.rules, received)?;
         let (claim, liveness) = (Arc::clone(&hold.claim), hold.liveness);
+        let reattached = hold.token != Ballot::ZERO;
         name_call(&claim.resource, Some(claim.lease));
         let session = context.driver.hold(hold)?;
         let guard = Guard::default();
         let (sequence, releasing) = (0, false);
-        let open = Open { session, claim, lease_id, liveness, sequence, releasing, guard };
+        let open =
+            Open { session, claim, lease_id, liveness, sequence, reattached, releasing, guard };
         self.stage = Stage::Open(Box::new(open));
         Ok(())
     }
@@ -248,23 +256,26 @@ impl Open {
             resource: &self.claim.resource,
             lease_id: self.lease_id.clone(),
             token: tenure.grant.token,
-            ttl: tenure.ttl,
             masters: desk.context.masters.len(),
             // Nothing was asked: it took no time to answer.
             received: tenure.received.unwrap_or(now),
         };
         match convert::lease(receipt, &tenure.grant, now) {
             Some(lease) => {
-                self.guard.arm(&tenure.grant, tenure.ttl, now);
+                self.guard.arm(&tenure.grant, now);
                 Turn::Say(response(tenure.sequence, event(lease)))
             }
             None => {
                 warn!(
                     resource = ?self.claim.resource,
                     lease = ?self.claim.lease,
-                    ttl = ?tenure.ttl,
+                    ttl = ?tenure.grant.ttl,
                     "granted or renewed too late to be of use: the masters or this replica are slow"
                 );
+                if self.reattached {
+                    // It may still rely on the session before.
+                    self.session.fail();
+                }
                 Turn::SayLast(lost(LostBy::Expired, desk))
             }
         }

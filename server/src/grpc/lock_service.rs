@@ -54,7 +54,6 @@ impl LockApi {
                     resource: &claim.resource,
                     lease_id,
                     token: granted.grant.token,
-                    ttl: claim.ttl,
                     masters: self.desk.context.masters.len(),
                     received: received.boot,
                 };

@@ -5,7 +5,8 @@
 use super::convert::Violations;
 use crate::driver::Closed;
 use holdfast_engine::{Answer, Loss, LostBy, MasterAnswer};
-use tonic::{Code, Status};
+use std::error::Error;
+use tonic::Status;
 
 /// Why a call gets no answer of its own.
 #[derive(Debug, Clone)]
@@ -37,8 +38,6 @@ pub enum Refusal {
 pub enum Lost {
     /// The masters said so.
     Told(Loss),
-    /// It has been held for as long as this server lets anyone hold a lease.
-    MaxHold,
     /// It was granted or renewed, and nothing was left of it when that was to be said.
     TooLate,
 }
@@ -47,7 +46,6 @@ impl From<Lost> for LostBy {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::Told(loss) => Self::Told(loss),
-            Lost::MaxHold => Self::MaxHold,
             Lost::TooLate => Self::Expired,
         }
     }
@@ -58,9 +56,8 @@ impl Refusal {
     pub(super) fn is_about_a_message(&self) -> bool {
         match self {
             Self::Invalid(_) => true,
-            Self::Unreadable(status) => {
-                !matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown)
-            }
+            // What the transport says of a stream that broke has its cause with it.
+            Self::Unreadable(status) => status.source().is_none(),
             _ => false,
         }
     }

@@ -88,7 +88,7 @@ impl LeasesLost {
             LostBy::Told(Loss::Revoked) => 2,
             LostBy::NoQuorum => 3,
             LostBy::ClientSilent => 4,
-            LostBy::MaxHold => 5,
+            LostBy::Told(Loss::MaxHold) => 5,
         };
         self.0[place].increment(1);
     }
@@ -122,7 +122,7 @@ mod tests {
             open.closed(StreamMethod::Hold);
             lost.count(LostBy::Told(Loss::Gone));
             lost.count(LostBy::Expired);
-            lost.count(LostBy::MaxHold);
+            lost.count(LostBy::Told(Loss::MaxHold));
         });
 
         let text = recorder.handle().render();

@@ -96,13 +96,12 @@ impl Replica {
             resource: resource.clone(),
             lease,
             nonce: acquire.nonce(),
-            token: grant.token,
             ballot: grant.token,
             masters,
             until: now.boot + claim.ttl,
         };
         self.leases.note(&resource, lease, grant.valid_until, now.boot);
-        self.publish(&resource, Change::Elected, grant.token, now);
+        self.publish(&resource, Change::Elected, Some(lease), now);
 
         let jitter = self.jitter(Duration::ZERO, COURTESY.1);
         let retry_at = now.boot + (claim.ttl + jitter).min(self.poll());

@@ -176,7 +176,6 @@ pub struct GiveBack {
     pub(crate) resource: Resource,
     pub(crate) lease: LeaseHash,
     pub(crate) nonce: Nonce,
-    pub(crate) token: Ballot,
     /// The highest that was drawn for it.
     pub(crate) ballot: Ballot,
     pub(crate) masters: MasterSet,

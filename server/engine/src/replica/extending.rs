@@ -64,10 +64,11 @@ impl Replica {
         // Its first round is the one that `extend_again` begins.
         let machine = Extend::new(renewal, Ballot::ZERO, &self.params, now.boot);
         let phase = Phase::Asking;
-        let mut extending =
+        let extending =
             Extending { call: Some(id), session, soft, machine, phase, extra_rounds: EXTRA_ROUNDS };
-        self.extend_again(operation, &mut extending, now);
-        self.operations.insert(operation, Operation::Extend(extending));
+        if let Some(begun) = self.extend_again(operation, extending, now) {
+            self.operations.insert(operation, begun);
+        }
     }
 
     pub(super) fn extend_reply(
@@ -111,7 +112,7 @@ impl Replica {
     pub(super) fn extend_timeout(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        extending: Extending,
         now: Now,
     ) -> Option<Operation> {
         if self.is_orphan(&extending) {
@@ -127,21 +128,20 @@ impl Replica {
             self.answer(call, Answer::NoQuorum(answers));
             return None;
         }
-        if matches!(extending.phase, Phase::Pausing) {
-            self.extend_again(operation, &mut extending, now);
+        match extending.phase {
+            Phase::Pausing => self.extend_again(operation, extending, now),
+            _ => Some(Operation::Extend(extending)),
         }
-        Some(Operation::Extend(extending))
     }
 
     /// Only ballots above the token prove anything. A token that no quorum has seen was never
     /// granted, or was forgotten with the lease.
-    fn learned(&mut self, operation: u64, mut extending: Extending, now: Now) -> Option<Operation> {
+    fn learned(&mut self, operation: u64, extending: Extending, now: Now) -> Option<Operation> {
         let Phase::Learning(tally) = &extending.phase else {
             return Some(Operation::Extend(extending));
         };
         if self.ballots.peek(now.wall_micros) > extending.machine.renewal().token {
-            self.extend_again(operation, &mut extending, now);
-            return Some(Operation::Extend(extending));
+            return self.extend_again(operation, extending, now);
         }
         if tally.pending() > 0 {
             return Some(Operation::Extend(extending));
@@ -159,32 +159,34 @@ impl Replica {
     }
 
     /// Another round; or a pause if this replica must not propose anything; or a look at what the
-    /// masters have seen, if the token is above every ballot it knows.
-    fn extend_again(&mut self, operation: u64, extending: &mut Extending, now: Now) {
+    /// masters have seen, if the token is above every ballot it knows; or the end.
+    fn extend_again(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        now: Now,
+    ) -> Option<Operation> {
         if !self.clock_fits(now) {
-            self.extend_later(operation, extending, now);
-            return;
+            return self.extend_later(operation, extending, now);
         }
         let renewal = extending.machine.renewal();
-        if self.ballots.peek(now.wall_micros) <= renewal.token {
-            let read = Request::Read { resource: renewal.resource.clone() };
+        let (ttl, token) = (renewal.ttl, renewal.token);
+        match self.params.limit_hold(ttl, token, now.wall_micros) {
+            Some(ttl) => extending.machine.shorten(ttl),
+            None => {
+                self.answer(extending.call.take()?, Answer::Lost(Loss::MaxHold));
+                return None;
+            }
+        }
+        if self.ballots.peek(now.wall_micros) <= token {
+            let read = Request::Read { resource: extending.machine.renewal().resource.clone() };
             extending.phase = Phase::Learning(Tally::new(self.params.masters));
             self.fan_out(operation, 0, &read, now);
-            return;
-        }
-        if extending.session.is_some() {
-            let (ttl, token) = (renewal.ttl, renewal.token);
-            match self.params.limit_hold(ttl, token, now.wall_micros) {
-                Some(ttl) => extending.machine.shorten(ttl),
-                None => {
-                    self.extend_later(operation, extending, now);
-                    return;
-                }
-            }
+            return Some(Operation::Extend(extending));
         }
         extending.phase = Phase::Asking;
         let ballot = if self.params.mutants.has(Mutant::ExtendWithoutBallot) {
-            extending.machine.renewal().token
+            token
         } else {
             self.draw(now)
         };
@@ -194,6 +196,7 @@ impl Replica {
         extending.machine.next_round(ballot, &self.params, now.boot);
         let (round, request) = (extending.machine.round(), extending.machine.request());
         self.fan_out(operation, round, &request, now);
+        Some(Operation::Extend(extending))
     }
 
     fn extend_verdict(
@@ -210,17 +213,11 @@ impl Replica {
                     let renewal = Arc::clone(extending.machine.renewal());
                     let Renewal { resource, lease, token, ttl, .. } = &*renewal;
                     self.leases.note(resource, *lease, grant.valid_until, now.boot);
-                    match extending.session {
-                        Some(session) => {
-                            self.calls.remove(&call);
-                            self.session_news.push_back((session, News::Renewed(grant, *ttl)));
-                        }
-                        None => self.answer(call, Answer::Renewed(grant)),
-                    }
+                    self.answer(call, Answer::Renewed(grant));
                     self.tokens.note(resource, *token);
                     self.note_renewal(resource, *lease, *ttl, now);
                     if renewal.metadata.is_some() {
-                        self.publish(resource, Change::Updated, *token, now);
+                        self.publish(resource, Change::Updated, Some(*lease), now);
                     }
                 }
                 extending.phase = Phase::Settling;
@@ -231,7 +228,7 @@ impl Replica {
                 self.answer(extending.call.take()?, Answer::Lost(loss));
                 return None;
             }
-            Verdict::Again => self.extend_later(operation, &mut extending, now),
+            Verdict::Again => return self.extend_later(operation, extending, now),
         }
         if matches!(extending.phase, Phase::Settling) && extending.machine.tally().pending() == 0 {
             return self.settled(operation, extending, now);
@@ -248,25 +245,33 @@ impl Replica {
     pub(super) fn extend_anew(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        extending: Extending,
         now: Now,
     ) -> Option<Operation> {
         if self.is_orphan(&extending) {
             return None;
         }
-        if matches!(extending.phase, Phase::Asking) {
-            self.extend_again(operation, &mut extending, now);
+        match extending.phase {
+            Phase::Asking => self.extend_again(operation, extending, now),
+            _ => Some(Operation::Extend(extending)),
         }
-        Some(Operation::Extend(extending))
     }
 
-    fn extend_later(&mut self, operation: u64, extending: &mut Extending, now: Now) {
+    /// A pause before the next round; for an extra round, that nobody waits for, the end.
+    fn extend_later(
+        &mut self,
+        operation: u64,
+        mut extending: Extending,
+        now: Now,
+    ) -> Option<Operation> {
+        extending.call?;
         let until = self.backoff(now);
         extending.phase = Phase::Pausing;
         self.set_timer(until, Timer::Operation(operation));
         if let Some(session) = extending.session {
             self.session_news.push_back((session, News::RoundFailed));
         }
+        Some(Operation::Extend(extending))
     }
 
     fn settled(&mut self, operation: u64, mut extending: Extending, now: Now) -> Option<Operation> {
@@ -313,8 +318,7 @@ impl Replica {
         now: Now,
     ) -> Option<Operation> {
         extending.extra_rounds = extending.extra_rounds.checked_sub(1)?;
-        self.extend_again(operation, &mut extending, now);
-        Some(Operation::Extend(extending))
+        self.extend_again(operation, extending, now)
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Forcing {
     phase: Phase,
     round: u8,
     pausing: bool,
+    /// The last reading could tell that no lease with this token leads, and no more.
+    disagreed: bool,
     soft: Instant,
 }
 
@@ -51,7 +53,18 @@ impl Replica {
         let request = Request::Read { resource: resource.clone() };
         let phase = Phase::Reading(Reading::new(&self.params));
         let (round, pausing) = (1, false);
-        let forcing = Forcing { call: id, resource, token, immediate, phase, round, pausing, soft };
+        let disagreed = false;
+        let forcing = Forcing {
+            call: id,
+            resource,
+            token,
+            immediate,
+            phase,
+            round,
+            pausing,
+            disagreed,
+            soft,
+        };
         self.operations.insert(operation, Operation::Force(forcing));
         self.fan_out(operation, 1, &request, now);
     }
@@ -102,7 +115,10 @@ impl Replica {
             }
             Leadership::Unknown(doubt) => match (doubt, reading.lease_of(op.token)) {
                 (Doubt::Disagreement, Some(meant)) => meant,
-                _ => return self.force_later(operation, op, now),
+                _ => {
+                    op.disagreed = doubt == Doubt::Disagreement;
+                    return self.force_later(operation, op, now);
+                }
             },
         };
         if op.immediate {
@@ -125,34 +141,50 @@ impl Replica {
     }
 
     fn revoked(&mut self, operation: u64, op: Forcing, now: Now) -> Option<Operation> {
-        let Phase::Revoking(revoking) = &op.phase else { return None };
-        let masters = revoking.tally.count(is_revoked);
-        let answered = masters + revoking.tally.count(|body| matches!(body, Body::Released(_)));
-        if answered < self.params.quorum() {
-            return self.force_later(operation, op, now);
+        match self.came_to(&op) {
+            Some(forced) => {
+                self.conclude(&op, forced, now);
+                None
+            }
+            None => self.force_later(operation, op, now),
         }
-        let remaining = revoking.tally.iter().filter_map(|(_, body)| match body {
+    }
+
+    /// What the answers so far amount to; `None`: the lease may still be extended.
+    fn came_to(&self, op: &Forcing) -> Option<Forced> {
+        let Phase::Revoking(Revoking { tally, .. }) = &op.phase else { return None };
+        let found = |deletion| tally.count(|body| *body == Body::Released(deletion));
+        let (newer, other) = (found(Deletion::Newer), found(Deletion::Other));
+        let masters = tally.count(is_revoked);
+        let (quorum, lost_at) = (self.params.quorum(), self.params.masters - self.params.quorum());
+        if newer + other >= quorum {
+            return Some(Forced::Mismatch(Ballot::ZERO));
+        }
+        // Without the votes of these no extend has a quorum.
+        if masters + other + found(Deletion::Nothing) <= lost_at {
+            return None;
+        }
+        let remaining = tally.iter().filter_map(|(_, body)| match body {
             Body::Revoked { remaining } => Some(*remaining),
             _ => None,
         });
-        let remaining = remaining.max().unwrap_or_default();
+        Some(match remaining.max() {
+            Some(remaining) => Forced::Revoked { masters, remaining },
+            None => Forced::NotHeld,
+        })
+    }
+
+    fn conclude(&mut self, op: &Forcing, forced: Forced, now: Now) {
         // Those that were silent must not let it be extended there for ever.
-        let silent = op.silent();
         if let Some(request) = op.request() {
-            let until = now.boot + self.params.max_ttl;
-            self.errand_to_all(&request, silent, until, now);
+            self.errand_to_all(&request, op.silent(), now.boot + self.params.max_ttl, now);
         }
-        let later = revoking.tally.count(is_later);
-        let forced = if later >= self.params.quorum() {
-            Forced::Mismatch(Ballot::ZERO)
-        } else if masters == 0 {
-            Forced::NotHeld
-        } else {
-            self.publish(&op.resource, Change::Forced, op.token, now);
-            Forced::Revoked { masters, remaining }
-        };
+        if let Forced::Revoked { .. } = forced
+            && let Phase::Revoking(Revoking { lease, .. }) = op.phase
+        {
+            self.publish(&op.resource, Change::Forced, Some(lease), now);
+        }
         self.answer(op.call, Answer::Forced(forced));
-        None
     }
 
     fn force_later(&mut self, operation: u64, mut op: Forcing, now: Now) -> Option<Operation> {
@@ -169,11 +201,15 @@ impl Replica {
         now: Now,
     ) -> Option<Operation> {
         if now.boot >= op.soft {
-            let masters = match &op.phase {
-                Phase::Reading(_) => 0,
-                Phase::Revoking(r) => r.tally.count(is_revoked),
+            let forced = match &op.phase {
+                Phase::Reading(_) if op.disagreed => Forced::Mismatch(Ballot::ZERO),
+                Phase::Reading(_) => Forced::Unconfirmed { masters: 0 },
+                Phase::Revoking(Revoking { tally, .. }) => {
+                    let masters = tally.count(is_revoked);
+                    self.came_to(&op).unwrap_or(Forced::Unconfirmed { masters })
+                }
             };
-            self.answer(op.call, Answer::Forced(Forced::Unconfirmed { masters }));
+            self.conclude(&op, forced, now);
             return None;
         }
         if std::mem::take(&mut op.pausing) {
@@ -224,8 +260,4 @@ impl Forcing {
 
 fn is_revoked(body: &Body) -> bool {
     matches!(body, Body::Revoked { .. })
-}
-
-fn is_later(body: &Body) -> bool {
-    matches!(body, Body::Released(Deletion::Newer | Deletion::Other))
 }

@@ -172,7 +172,6 @@ impl Replica {
     pub(super) fn session_hears(&mut self, id: CallId, news: News, now: Now) {
         match news {
             News::Answer(answer) => self.session_answer(id, answer, now),
-            News::Renewed(grant, ttl) => self.renewed(id, (grant, ttl), now),
             News::RoundFailed => self.warn_holder(id, Risk::NoQuorum),
             News::Settled(voters) => self.session_settled(id, voters),
         }
@@ -188,6 +187,9 @@ impl Replica {
             (Stage::Acquiring { .. }, Answer::Held(held)) => {
                 self.sessions.remove(id);
                 self.tell_holder(id, HoldEvent::Contended(held));
+            }
+            (Stage::Proving(_) | Stage::Held(_), Answer::Renewed(grant)) => {
+                self.renewed(id, grant, now);
             }
             (Stage::Proving(_) | Stage::Held(_), Answer::Lost(loss)) => {
                 self.lose(id, LostBy::Told(loss));
@@ -211,7 +213,6 @@ impl Replica {
             resource: claim.resource.clone(),
             lease: claim.lease,
             nonce: tenancy.nonce,
-            token: tenancy.grant.token,
             ballot,
             masters: self.everyone(),
             until: now.boot + claim.ttl,

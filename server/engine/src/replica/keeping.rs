@@ -8,27 +8,25 @@ use super::session::{Session, Stage, Tenancy};
 use super::{Replica, Timer};
 use crate::acquire::Grant;
 use crate::ballot::Ballot;
-use crate::hold::{HoldEvent, Liveness, LostBy, Risk, Tenure, lost_at};
+use crate::extend::Loss;
+use crate::hold::{HoldEvent, Liveness, LostBy, Risk, Tenure};
 use crate::ids::{MasterSet, Nonce};
 use crate::script::{Claim, Renewal};
 use crate::time::{Instant, Now};
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Replica {
     pub(super) fn begin_hold(&mut self, id: CallId, granted: Granted, now: Now) {
         let Granted { grant, voters, give_back } = granted;
-        let Some(session) = self.sessions.by_id.get(&id) else { return };
-        let ttl = session.hold.claim.ttl;
         self.sessions.note_ballot(id, grant.token);
-        self.hold_lease(id, give_back.nonce, (grant, ttl, voters), now);
+        self.hold_lease(id, give_back.nonce, (grant, voters), now);
     }
 
     fn hold_lease(
         &mut self,
         id: CallId,
         nonce: Nonce,
-        (grant, ttl, voters): (Grant, Duration, MasterSet),
+        (grant, voters): (Grant, MasterSet),
         now: Now,
     ) {
         let Some(session) = self.sessions.by_id.get_mut(&id) else { return };
@@ -36,7 +34,6 @@ impl Replica {
         session.stage = Stage::Held(Tenancy {
             nonce,
             grant: grant.clone(),
-            ttl,
             asked: session.hold.claim.ttl,
             renewed: now.boot,
             voters,
@@ -44,7 +41,7 @@ impl Replica {
             again: false,
             warned: Vec::new(),
         });
-        let tenure = Tenure { grant, ttl, sequence, received: Some(received) };
+        let tenure = Tenure { grant, sequence, received: Some(received) };
         self.tell_holder(id, HoldEvent::Granted(tenure));
         self.arm_session(id, now);
     }
@@ -53,57 +50,45 @@ impl Replica {
     pub(super) fn prove(&mut self, id: CallId, now: Now) {
         let Some(session) = self.sessions.by_id.get(&id) else { return };
         let Stage::Proving(nonce) = session.stage else { return };
-        let (claim, token) = (&session.hold.claim, session.hold.token);
-        match self.params.limit_hold(claim.ttl, token, now.wall_micros) {
-            Some(ttl) => {
-                let renewal = renewal(claim, token, ttl, nonce);
-                self.begin_extend(id, renewal, None, now);
-            }
-            None => self.lose(id, LostBy::MaxHold),
-        }
+        let renewal = renewal(&session.hold.claim, session.hold.token, nonce);
+        self.begin_extend(id, renewal, None, now);
     }
 
     /// A renewal round; it goes on trying for as long as there is something to renew.
     pub(super) fn renew(&mut self, id: CallId, asked: Option<Instant>, now: Now) {
         let Some(session) = self.sessions.by_id.get_mut(&id) else { return };
         let Stage::Held(tenancy) = &mut session.stage else { return };
-        let end = lost_at(tenancy.grant.valid_until, tenancy.ttl);
+        let end = tenancy.lost_at();
         if now.boot >= end {
             self.expire_session(id, now);
             return;
         }
-        let (claim, token) = (&session.hold.claim, tenancy.grant.token);
-        let Some(ttl) = self.params.limit_hold(claim.ttl, token, now.wall_micros) else {
-            self.lose(id, LostBy::MaxHold);
-            return;
-        };
         let sequence = asked.map_or(0, |_| session.heard.0);
         tenancy.round = Some((sequence, asked));
         tenancy.again = false;
-        let renewal = renewal(claim, token, ttl, tenancy.nonce);
+        let renewal = renewal(&session.hold.claim, tenancy.grant.token, tenancy.nonce);
         self.begin_extend(id, renewal, Some(end), now);
     }
 
-    pub(super) fn renewed(&mut self, id: CallId, (grant, ttl): (Grant, Duration), now: Now) {
+    pub(super) fn renewed(&mut self, id: CallId, grant: Grant, now: Now) {
         let Some(session) = self.sessions.by_id.get_mut(&id) else { return };
         if let Stage::Proving(nonce) = session.stage {
-            self.hold_lease(id, nonce, (grant, ttl, MasterSet::default()), now);
+            self.hold_lease(id, nonce, (grant, MasterSet::default()), now);
             return;
         }
         let heard = session.heard;
         let Stage::Held(tenancy) = &mut session.stage else { return };
         // The client has stopped by now, or is about to: nothing revives what it gave up.
-        if now.boot >= lost_at(tenancy.grant.valid_until, tenancy.ttl) {
+        if now.boot >= tenancy.lost_at() {
             self.expire_session(id, now);
             return;
         }
-        tenancy.ttl = ttl;
         tenancy.grant = grant.clone();
         tenancy.renewed = now.boot;
         tenancy.warned.retain(|risk| *risk == Risk::Draining);
         let (sequence, received) = tenancy.round.take().unwrap_or_default();
         let again = std::mem::take(&mut tenancy.again);
-        let tenure = Tenure { grant, ttl: tenancy.ttl, sequence, received };
+        let tenure = Tenure { grant, sequence, received };
         self.tell_holder(id, HoldEvent::Renewed(tenure));
         if again {
             self.renew(id, Some(heard.1), now);
@@ -148,7 +133,7 @@ impl Replica {
                 }
             }
             Stage::Held(tenancy) => {
-                if now.boot >= lost_at(tenancy.grant.valid_until, tenancy.ttl) {
+                if now.boot >= tenancy.lost_at() {
                     self.expire_session(id, now);
                     return;
                 }
@@ -179,9 +164,9 @@ impl Replica {
         let Some(session) = self.sessions.by_id.get(&id) else { return };
         let Stage::Held(tenancy) = &session.stage else { return };
         let silent = session.hold.liveness == Liveness::Heartbeat && tenancy.round.is_none();
-        let by = if tenancy.ttl < tenancy.asked {
+        let by = if tenancy.grant.ttl < tenancy.asked {
             // What it was shortened to is over.
-            LostBy::MaxHold
+            LostBy::Told(Loss::MaxHold)
         } else if now.boot >= tenancy.grant.valid_until {
             // Woken too late to try: nobody knows whom the masters would have voted for.
             LostBy::Expired
@@ -221,7 +206,8 @@ impl Replica {
     }
 }
 
-fn renewal(claim: &Claim, token: Ballot, ttl: Duration, nonce: Nonce) -> Arc<Renewal> {
-    let (resource, lease) = (claim.resource.clone(), claim.lease);
+fn renewal(claim: &Claim, token: Ballot, nonce: Nonce) -> Arc<Renewal> {
+    let Claim { resource, lease, ttl, .. } = claim;
+    let (resource, lease, ttl) = (resource.clone(), *lease, *ttl);
     Arc::new(Renewal { resource, lease, token, ttl, nonce, metadata: None })
 }

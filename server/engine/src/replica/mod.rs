@@ -210,9 +210,9 @@ impl Replica {
     }
 
     fn give_back(&mut self, give_back: &GiveBack, now: Now) {
-        let GiveBack { resource, lease, token, .. } = give_back;
+        let GiveBack { resource, lease, .. } = give_back;
         self.errand_to_all(&give_back.request(), give_back.masters, give_back.until, now);
-        self.publish(resource, Change::Released, *token, now);
+        self.publish(resource, Change::Released, Some(*lease), now);
         self.leases.forget(resource, *lease);
         self.wake(resource, Some(*lease), now);
     }

@@ -2,8 +2,7 @@
 //! on the masters, and who waits for it or watches it hears it.
 
 use super::Replica;
-use crate::ballot::Ballot;
-use crate::ids::{MasterId, Resource, RunId};
+use crate::ids::{LeaseHash, MasterId, Resource, RunId};
 use crate::master::Purpose;
 use crate::params::POLL;
 use crate::script::{Change, Notice, Request, Window};
@@ -36,8 +35,14 @@ impl Replica {
     }
 
     /// Everybody who waits for or watches the resource is told, here and elsewhere.
-    pub(super) fn publish(&mut self, resource: &Resource, change: Change, token: Ballot, now: Now) {
-        let notice = Notice { origin: self.origin, change, token };
+    pub(super) fn publish(
+        &mut self,
+        resource: &Resource,
+        change: Change,
+        lease: Option<LeaseHash>,
+        now: Now,
+    ) {
+        let notice = Notice { origin: self.origin, change, lease };
         let request = Request::Publish { resource: resource.clone(), notice };
         for index in 0..self.masters.len() {
             if let Some(run) = self.masters[index].run() {
@@ -59,7 +64,7 @@ impl Replica {
         resource: &Resource,
         now: Now,
     ) {
-        let notice = Notice { origin: self.origin, change: Change::Released, token: Ballot::ZERO };
+        let notice = Notice { origin: self.origin, change: Change::Released, lease: None };
         let request = Request::Publish { resource: resource.clone(), notice };
         self.ask(master, Purpose::Errand, request, (run.clone(), Window::ANY), now);
         self.watch_hears(resource, &notice, now);
@@ -72,7 +77,7 @@ impl Replica {
         let Some(queue) = self.queues.get_mut(resource) else { return };
         if queue.waiters() > 0 && queue.say_again <= now.boot {
             queue.say_again = now.boot + POLL;
-            self.publish(resource, Change::Awaited, Ballot::ZERO, now);
+            self.publish(resource, Change::Awaited, None, now);
         }
     }
 

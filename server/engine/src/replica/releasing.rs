@@ -62,7 +62,7 @@ impl Replica {
         };
         let all = self.everyone();
         self.ask_release(operation, &mut releasing, all, now);
-        self.publish(&resource, change, releasing.token, now);
+        self.publish(&resource, change, Some(lease), now);
         self.leases.forget(&resource, lease);
         self.operations.insert(operation, Operation::Release(releasing));
         // In the same write as the release, and behind it on every connection: a handover costs
@@ -133,7 +133,8 @@ impl Replica {
         if now.boot >= op.soft {
             self.owe_release(&op, now);
             if let Some(call) = op.call {
-                self.answer(call, op.answer(Outcome::Unconfirmed));
+                let outcome = op.machine.outcome(&self.params).unwrap_or(Outcome::Unconfirmed);
+                self.answer(call, op.answer(outcome));
             }
             return None;
         }

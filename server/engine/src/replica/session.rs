@@ -47,8 +47,6 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) enum News {
     Answer(Answer),
-    /// It was renewed, for this ttl.
-    Renewed(Grant, Duration),
     /// A round of its renewal got no quorum; another one follows.
     RoundFailed,
     /// Everybody answered its renewal, or was given up: these voted.
@@ -60,9 +58,8 @@ pub(super) enum News {
 pub(super) struct Tenancy {
     pub(super) nonce: Nonce,
     pub(super) grant: Grant,
-    pub(super) ttl: Duration,
-    /// The ttl the client asked for, and knows the pace of its heartbeats by; `max_hold` shortens the
-    /// other.
+    /// The ttl the client asked for, and knows the pace of its heartbeats by; `max_hold` shortens that
+    /// of the grant.
     pub(super) asked: Duration,
     pub(super) renewed: Instant,
     /// Who voted in the last round, as far as it is known.
@@ -110,7 +107,7 @@ impl Sessions {
 impl Tenancy {
     /// When it should be renewed.
     pub(super) fn due(&self) -> Instant {
-        self.renewed + renewal_interval(self.ttl)
+        self.renewed + renewal_interval(self.grant.ttl)
     }
 
     /// When that is a third of the ttl late.
@@ -118,9 +115,14 @@ impl Tenancy {
         self.renewed + 2 * renewal_interval(self.asked)
     }
 
+    /// When `lost` must be said.
+    pub(super) fn lost_at(&self) -> Instant {
+        lost_at(self.grant.valid_until, self.grant.ttl)
+    }
+
     /// The next moment at which something must be done without being asked.
     pub(super) fn next(&self, liveness: Liveness, now: Instant) -> Instant {
-        let end = lost_at(self.grant.valid_until, self.ttl);
+        let end = self.lost_at();
         let by_itself = liveness == Liveness::Connection && self.round.is_none();
         let due = Some(self.due()).filter(|_| by_itself);
         let late = Some(self.late()).filter(|late| *late > now);

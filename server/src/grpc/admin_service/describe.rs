@@ -7,8 +7,8 @@ use crate::grpc::errors::Refusal;
 use crate::grpc::lock_service::engine_deadline;
 use crate::grpc::server::Context;
 use holdfast_engine::{
-    Answer, Ballot, Body, Call, Doubt, Instant, Leadership, Lock, MasterAnswer, MasterId,
-    MasterView, Occupant, Reading, Standing, Status as ReplicaStatus, Waiter,
+    Answer, Ballot, Body, Call, Instant, Leadership, Lock, MasterAnswer, MasterId, MasterView,
+    Occupant, Reading, Standing, Status as ReplicaStatus, Waiter,
 };
 use holdfast_proto::v1::{
     self, DescribeLockRequest, DescribeLockResponse, MasterLock, UnknownReason, Vacant,
@@ -87,9 +87,7 @@ fn state(leadership: &Leadership, newest: Ballot) -> described::State {
     match leadership {
         Leadership::Led(leader) => described::State::Leader(convert::leader(leader)),
         Leadership::Vacant => described::State::Vacant(Vacant { last_fencing_token: newest.0 }),
-        Leadership::Unknown(Doubt::NoQuorum) => unknown(UnknownReason::NoQuorum),
-        Leadership::Unknown(Doubt::Disagreement) => unknown(UnknownReason::Disagreement),
-        Leadership::Unknown(Doubt::ForeignHolder) => unknown(UnknownReason::ForeignHolder),
+        Leadership::Unknown(why) => unknown(convert::doubt(*why)),
     }
 }
 

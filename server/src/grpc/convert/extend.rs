@@ -30,7 +30,6 @@ impl ExtendArgs {
             violations.add("clear_metadata", "must not be set together with metadata");
         }
         let metadata = fields::metadata(request.metadata, rules, &mut violations);
-        let ttl = rules.limit(ttl, token, now);
         violations.none_or(|| {
             let metadata = replaces.then_some(metadata);
             let (lease, nonce) = (lease_id.hash(), Nonce::SHARED);
@@ -86,20 +85,6 @@ mod tests {
         assert_eq!(renewal.nonce, Nonce::SHARED);
         assert_eq!(renewal.ttl, Duration::from_secs(10));
         assert_eq!(renewal.token, Ballot(7));
-    }
-
-    #[test]
-    fn no_lease_is_extended_beyond_max_hold() {
-        let rules = Rules { max_hold: Some(Duration::from_secs(60)), ..Rules::default() };
-        let ttl = |age_seconds: u64| {
-            let fencing_token = NOW.wall_micros - age_seconds * 1_000_000;
-            let request = ExtendRequest { fencing_token, ..request() };
-            ExtendArgs::parse(request, &rules, NOW).unwrap().renewal.ttl
-        };
-        assert_eq!(ttl(0), Duration::from_secs(10));
-        assert_eq!(ttl(55), Duration::from_secs(5));
-        assert_eq!(ttl(60), Duration::ZERO, "over");
-        assert_eq!(ttl(3_600), Duration::ZERO);
     }
 
     #[test]

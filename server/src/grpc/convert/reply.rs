@@ -20,8 +20,6 @@ pub struct Receipt<'a> {
     pub lease_id: LeaseId,
     /// The token, which an Extend does not change.
     pub token: Ballot,
-    /// What was granted.
-    pub ttl: Duration,
     /// How many masters are configured.
     pub masters: usize,
     /// When the request was received.
@@ -39,7 +37,7 @@ pub fn lease(receipt: Receipt<'_>, grant: &Grant, now: Instant) -> Option<v1::Le
         resource: receipt.resource.name().to_owned(),
         lease_id: receipt.lease_id.into_secret(),
         fencing_token: receipt.token.0,
-        ttl: wire(receipt.ttl),
+        ttl: wire(grant.ttl),
         valid_for: wire(valid_for),
         votes: grant.votes as u32,
         masters: receipt.masters as u32,
@@ -89,7 +87,7 @@ pub fn lost(by: LostBy) -> v1::LeaseLostReason {
         LostBy::Told(Loss::Revoked) => v1::LeaseLostReason::Revoked,
         LostBy::NoQuorum => v1::LeaseLostReason::NoQuorum,
         LostBy::ClientSilent => v1::LeaseLostReason::ClientSilent,
-        LostBy::MaxHold => v1::LeaseLostReason::MaxHold,
+        LostBy::Told(Loss::MaxHold) => v1::LeaseLostReason::MaxHold,
     }
 }
 
@@ -144,11 +142,11 @@ mod tests {
             resource: &Resource::new("r"),
             lease_id: LeaseId::random(),
             token: Ballot(5),
-            ttl: Duration::from_secs(10),
             masters: 5,
             received: at(100),
         };
-        lease(receipt, &Grant { token: Ballot(9), valid_until: at(1_000), votes: 3 }, now)
+        let ttl = Duration::from_secs(10);
+        lease(receipt, &Grant { token: Ballot(9), valid_until: at(1_000), votes: 3, ttl }, now)
     }
 
     #[test]

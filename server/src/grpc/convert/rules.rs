@@ -1,6 +1,5 @@
 //! What a request may contain: the limits of this server, from its configuration.
 
-use holdfast_engine::{Ballot, Now};
 use std::time::Duration;
 
 /// The limits every request is measured by.
@@ -52,15 +51,6 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// What is left of `ttl` under `max_hold` for a lease with this token: a token is the moment its
-    /// lease was granted. Zero: it has been held for too long.
-    pub(super) fn limit(&self, ttl: Duration, token: Ballot, now: Now) -> Duration {
-        let Some(max_hold) = self.max_hold else { return ttl };
-        let age = Duration::from_micros(now.wall_micros.saturating_sub(token.0));
-        let left = max_hold.saturating_sub(age);
-        if left < self.min_ttl { Duration::ZERO } else { ttl.min(left) }
-    }
-
     /// Would the lock of this resource lie among Holdfast's own keys?
     pub(super) fn is_own_key(&self, resource: &str) -> bool {
         let mut key =

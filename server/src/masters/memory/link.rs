@@ -226,7 +226,7 @@ mod tests {
     fn notices_reach_whoever_listens_on_the_same_master() {
         let masters = dev_masters(&params(), "cfg", ["a", "b"]);
         let resource = Resource::new("r");
-        let notice = Notice { origin: 9, change: Change::Released, token: Ballot(7) };
+        let notice = Notice { origin: 9, change: Change::Released, lease: None };
         let publish = || Request::Publish { resource: Resource::new("r"), notice };
         let (mut listening, mut heard) = connect(&masters[0]);
         let (mut speaking, mut heard_itself) = connect(&masters[0]);

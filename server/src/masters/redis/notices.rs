@@ -1,14 +1,15 @@
 //! Notices between replicas: who changes what a resource shows publishes it, who waits for the
 //! resource or watches it subscribes. One channel a resource; the payload is
-//! `{origin} {change} {token}`.
+//! `{origin} {change} {lease}`.
 //!
 //! A second connection, as RESP2 wants it. When it is lost the whole master is connected anew.
 
 use super::connector::{Deployment, TaskGuard, refused, unreachable};
 use super::endpoint::Endpoint;
+use super::record::{lease_text, parse_lease};
 use crate::masters::Event;
 use futures_util::StreamExt;
-use holdfast_engine::{Ballot, Change, Down, Notice, Resource};
+use holdfast_engine::{Change, Down, Notice, Resource};
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
 use redis::{Msg, RedisResult};
 use std::sync::Arc;
@@ -123,6 +124,11 @@ fn heard(message: &Msg, deployment: &Deployment) -> Option<Event> {
     Some(Event::Notice(Resource::new(name), notice))
 }
 
+/// A lease in a notice is so long.
+const LEASE_DIGITS: usize = 32;
+/// What stands for no lease in a notice.
+const NO_LEASE: &str = "-";
+
 /// A notice as it is published.
 pub(super) fn payload(notice: Notice) -> String {
     let change = match notice.change {
@@ -132,12 +138,13 @@ pub(super) fn payload(notice: Notice) -> String {
         Change::Forced => "forced",
         Change::Awaited => "awaited",
     };
-    format!("{} {change} {}", notice.origin, notice.token.0)
+    let lease = notice.lease.map_or_else(|| NO_LEASE.to_owned(), lease_text);
+    format!("{} {change} {lease}", notice.origin)
 }
 
 fn parse(payload: &str) -> Option<Notice> {
     let fields: Vec<&str> = payload.split(' ').collect();
-    let [origin, change, token] = *fields else { return None };
+    let [origin, change, lease] = *fields else { return None };
     let change = match change {
         "elected" => Change::Elected,
         "updated" => Change::Updated,
@@ -146,16 +153,22 @@ fn parse(payload: &str) -> Option<Notice> {
         "awaited" => Change::Awaited,
         _ => return None,
     };
-    Some(Notice { origin: origin.parse().ok()?, change, token: Ballot(token.parse().ok()?) })
+    let lease = match lease {
+        NO_LEASE => None,
+        hex if hex.len() == LEASE_DIGITS => Some(parse_lease(hex.as_bytes())?),
+        _ => return None,
+    };
+    Some(Notice { origin: origin.parse().ok()?, change, lease })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_engine::LeaseHash;
 
     #[test]
     fn a_notice_is_text() {
-        let token = Ballot(1_800_000_000_000_001);
+        let lease = LeaseHash::from_bytes([0xab; 16]);
         for (change, text) in [
             (Change::Elected, "elected"),
             (Change::Updated, "updated"),
@@ -163,10 +176,12 @@ mod tests {
             (Change::Forced, "forced"),
             (Change::Awaited, "awaited"),
         ] {
-            let notice = Notice { origin: u64::MAX, change, token };
-            let expected = format!("18446744073709551615 {text} 1800000000000001");
-            assert_eq!(payload(notice), expected);
-            assert_eq!(parse(&expected), Some(notice));
+            for (lease, hex) in [(Some(lease), "ab".repeat(16)), (None, "-".to_owned())] {
+                let notice = Notice { origin: u64::MAX, change, lease };
+                let expected = format!("18446744073709551615 {text} {hex}");
+                assert_eq!(payload(notice), expected);
+                assert_eq!(parse(&expected), Some(notice));
+            }
         }
     }
 
@@ -177,15 +192,17 @@ mod tests {
             "7",
             "7 released",
             "7 released ",
-            " released 1",
-            "7 freed 1",
-            "7 Released 1",
-            "7 released 1 2",
-            "7  released 1",
-            "x released 1",
-            "-7 released 1",
-            "7 released 1.5",
-            "18446744073709551616 released 1",
+            " released -",
+            "7 freed -",
+            "7 Released -",
+            "7 released - -",
+            "7  released -",
+            "x released -",
+            "-7 released -",
+            "7 released --",
+            "7 released nolease",
+            "7 released 7",
+            "18446744073709551616 released -",
         ] {
             assert_eq!(parse(text), None, "{text:?}");
         }

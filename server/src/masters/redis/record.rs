@@ -69,7 +69,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     text(digits)?.parse().ok()
 }
 
-fn parse_lease(hex: &[u8]) -> Option<LeaseHash> {
+pub(super) fn parse_lease(hex: &[u8]) -> Option<LeaseHash> {
     let bits = u128::from_str_radix(text(hex)?, 16).ok()?;
     Some(LeaseHash::from_bytes(bits.to_be_bytes()))
 }

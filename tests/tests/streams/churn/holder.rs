@@ -32,6 +32,8 @@ pub(super) struct Holder<'a> {
     sent: BTreeMap<u64, Instant>,
     next_beat: Instant,
     token: u64,
+    /// It has given the lock back: a renewal that crosses that on the way is of no use any more.
+    over: bool,
 }
 
 /// What a client was told.
@@ -69,8 +71,17 @@ impl<'a> Holder<'a> {
         let (highest, now) = (scene.oracle().highest(resource), Instant::now());
         let (sent, token) = (BTreeMap::from([(0, now)]), start.fencing_token);
         stream.start(start.clone());
-        let mut holder =
-            Holder { scene, stream, line, start, highest, sent, next_beat: now, token };
+        let mut holder = Holder {
+            scene,
+            stream,
+            line,
+            start,
+            highest,
+            sent,
+            next_beat: now,
+            token,
+            over: false,
+        };
         holder.next_beat = now + holder.pause();
         Some(holder)
     }
@@ -123,12 +134,14 @@ impl<'a> Holder<'a> {
 
     /// Ends the client's side.
     pub(super) fn close(&mut self) {
+        self.over = true;
         self.ends(Instant::now());
         self.stream.close();
     }
 
     /// Gives the lock back.
     pub(super) fn release(&mut self) {
+        self.over = true;
         self.ends(Instant::now());
         self.stream.release();
     }
@@ -192,6 +205,9 @@ impl<'a> Holder<'a> {
     }
 
     fn learn(&mut self, sequence: u64, lease: v1::Lease, granted: bool) {
+        if self.over {
+            return;
+        }
         let (now, lease) = (Instant::now(), Lease::from(lease));
         let mut oracle = self.scene.oracle();
         let until = match (self.start.liveness(), self.sent.get(&sequence)) {
