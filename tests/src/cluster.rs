@@ -1,9 +1,11 @@
 //! A whole deployment: masters, the operator's bootstrap, replicas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use holdfast_proto::v1::ReleaseOutcome;
+use tokio::task::JoinHandle;
 use tonic::Status;
 
 use crate::calls::{Acquired, Lease};
@@ -148,6 +150,20 @@ impl Cluster {
         wait: Duration,
     ) -> Result<Acquired, Status> {
         self.replicas[replica].acquire(resource, lease_id, ttl, wait).await
+    }
+
+    /// An acquire that goes on while the test does other things.
+    pub fn spawn_acquire(
+        self: &Arc<Cluster>,
+        replica: usize,
+        resource: &str,
+        lease_id: &str,
+        ttl: Duration,
+        wait: Duration,
+    ) -> JoinHandle<Result<Acquired, Status>> {
+        let (cluster, resource, lease_id) =
+            (Arc::clone(self), resource.to_owned(), lease_id.to_owned());
+        tokio::spawn(async move { cluster.acquire(replica, &resource, &lease_id, ttl, wait).await })
     }
 
     /// [`Holdfastd::extend`] through one replica.

@@ -46,18 +46,6 @@ async fn cluster(masters: usize, replicas: usize) -> Arc<Cluster> {
     Arc::new(Cluster::start(masters, replicas, options).await.expect("a cluster"))
 }
 
-/// An acquire that goes on while the test does other things.
-fn spawn_acquire(
-    cluster: &Arc<Cluster>,
-    replica: usize,
-    resource: &str,
-    lease_id: &str,
-) -> JoinHandle<Result<Acquired, Status>> {
-    let (cluster, resource, lease_id) =
-        (Arc::clone(cluster), resource.to_owned(), lease_id.to_owned());
-    tokio::spawn(async move { cluster.acquire(replica, &resource, &lease_id, TTL, PATIENT).await })
-}
-
 async fn finished(call: JoinHandle<Result<Acquired, Status>>) -> Result<Acquired, Status> {
     timeout(PATIENT + BOUND, call).await.expect("an answer").expect("a call that does not panic")
 }
@@ -227,7 +215,10 @@ async fn a_retry_through_another_replica_is_the_same_lock() {
 async fn the_holder_does_not_queue_behind_those_who_wait_for_it() {
     let cluster = cluster(3, 2).await;
     let first = cluster.acquire(0, "r", "a", TTL, ONCE).await.unwrap().lease();
-    let waiters = [spawn_acquire(&cluster, 0, "r", "b"), spawn_acquire(&cluster, 1, "r", "c")];
+    let waiters = [
+        cluster.spawn_acquire(0, "r", "b", TTL, PATIENT),
+        cluster.spawn_acquire(1, "r", "c", TTL, PATIENT),
+    ];
     for replica in &cluster.replicas {
         wait_waiters(replica, 1).await;
     }
@@ -249,11 +240,11 @@ async fn the_holder_does_not_queue_behind_those_who_wait_for_it() {
 async fn a_retry_takes_the_place_of_the_call_it_repeats() {
     let cluster = cluster(3, 1).await;
     let holder = cluster.acquire(0, "r", "holder", TTL, ONCE).await.unwrap().lease();
-    let older = spawn_acquire(&cluster, 0, "r", "a");
+    let older = cluster.spawn_acquire(0, "r", "a", TTL, PATIENT);
     wait_waiters(&cluster.replicas[0], 1).await;
-    let behind = spawn_acquire(&cluster, 0, "r", "b");
+    let behind = cluster.spawn_acquire(0, "r", "b", TTL, PATIENT);
     wait_waiters(&cluster.replicas[0], 2).await;
-    let newer = spawn_acquire(&cluster, 0, "r", "a");
+    let newer = cluster.spawn_acquire(0, "r", "a", TTL, PATIENT);
 
     let superseded = finished(older).await.unwrap_err();
     assert_eq!(superseded.code(), Code::Aborted);
@@ -321,7 +312,7 @@ async fn the_queue_and_its_order_can_be_seen() {
     cluster.acquire(0, "r", "holder", TTL, ONCE).await.unwrap().lease();
     let mut waiters = Vec::new();
     for number in 0..3 {
-        waiters.push(spawn_acquire(&cluster, 0, "r", &format!("waiter {number}")));
+        waiters.push(cluster.spawn_acquire(0, "r", &format!("waiter {number}"), TTL, PATIENT));
         wait_waiters(&cluster.replicas[0], number + 1).await;
     }
     let described = cluster.replicas[0].describe("r").await.unwrap();
@@ -349,7 +340,7 @@ async fn the_next_one_is_served_when_the_first_in_the_queue_goes_away() {
     let cluster = cluster(3, 1).await;
     let holder = cluster.acquire(0, "r", "holder", TTL, ONCE).await.unwrap().lease();
     // One cancels its call; of the other, the connection breaks.
-    let cancelled = spawn_acquire(&cluster, 0, "r", "cancelled");
+    let cancelled = cluster.spawn_acquire(0, "r", "cancelled", TTL, PATIENT);
     wait_waiters(&cluster.replicas[0], 1).await;
     let mut wire = Proxy::start(cluster.replicas[0].grpc_address()).await.unwrap();
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", wire.address()));
@@ -367,7 +358,7 @@ async fn the_next_one_is_served_when_the_first_in_the_queue_goes_away() {
         client.acquire(request).await
     });
     wait_waiters(&cluster.replicas[0], 2).await;
-    let patient = spawn_acquire(&cluster, 0, "r", "patient");
+    let patient = cluster.spawn_acquire(0, "r", "patient", TTL, PATIENT);
     wait_waiters(&cluster.replicas[0], 3).await;
 
     cancelled.abort();
@@ -391,10 +382,10 @@ async fn a_waiter_that_goes_away_as_its_turn_comes_leaves_no_lock() {
     let began = Instant::now();
     for turn in 0..TURNS {
         let name = format!("leaving {turn}");
-        let leaving = spawn_acquire(&cluster, 0, "r", &name);
+        let leaving = cluster.spawn_acquire(0, "r", &name, TTL, PATIENT);
         wait_waiters(&cluster.replicas[0], 1).await;
         let other = (turn % 2) as usize;
-        let staying = spawn_acquire(&cluster, other, "r", &format!("staying {turn}"));
+        let staying = cluster.spawn_acquire(other, "r", &format!("staying {turn}"), TTL, PATIENT);
         wait_waiters(&cluster.replicas[other], 1 + u32::from(other == 0)).await;
 
         if turn < TURNS / 2 {
@@ -432,7 +423,7 @@ async fn a_release_wakes_the_waiters_of_other_replicas() {
     let began = Instant::now();
     for handover in 0..HANDOVERS {
         let waiting = (handover + 1) % 2;
-        let waiter = spawn_acquire(&cluster, waiting, "r", &handover.to_string());
+        let waiter = cluster.spawn_acquire(waiting, "r", &handover.to_string(), TTL, PATIENT);
         wait_waiters(&cluster.replicas[waiting], 1).await;
         assert!(!waiter.is_finished());
         let outcome = cluster.release(handover % 2, &lease).await.unwrap();
@@ -588,7 +579,7 @@ async fn the_lock_of_another_library_excludes() {
     assert!(described.masters.iter().all(|master| master.foreign && master.fencing_token == 0));
 
     // Its release or expiry is noticed, and its value was never touched.
-    let waiter = spawn_acquire(&cluster, 0, "r", "a");
+    let waiter = cluster.spawn_acquire(0, "r", "a", TTL, PATIENT);
     wait_waiters(&cluster.replicas[0], 1).await;
     for master in &cluster.masters {
         let value: String = master.command(&["GET", "redlock:r"]).await.unwrap();
@@ -754,7 +745,7 @@ async fn the_status_says_how_masters_and_replica_fare() {
     let cluster = cluster(3, 1).await;
     let replica = &cluster.replicas[0];
     let lease = cluster.acquire(0, "r", "a", TTL, ONCE).await.unwrap().lease();
-    let waiter = spawn_acquire(&cluster, 0, "r", "b");
+    let waiter = cluster.spawn_acquire(0, "r", "b", TTL, PATIENT);
     wait_waiters(replica, 1).await;
 
     let status = replica.status().await.unwrap();

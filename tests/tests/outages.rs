@@ -11,10 +11,9 @@ use holdfast_proto::v1::{
     GetClusterStatusResponse, MasterState, ReleaseOutcome, TokenStanding, UnknownReason,
     describe_lock_response::State,
 };
-use holdfast_tests::calls::{Acquired, Lease, error_metadata, reason};
+use holdfast_tests::calls::{Lease, error_metadata, reason};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
 use holdfast_tests::holdfastd::{Holdfastd, voting};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -48,17 +47,6 @@ fn short_quarantine() -> ClusterOptions {
         args: ["--max-ttl", "2s", "--clock-skew", "1s"].map(str::to_owned).to_vec(),
         ..options()
     }
-}
-
-fn spawn_acquire(
-    cluster: &Arc<Cluster>,
-    replica: usize,
-    resource: &str,
-    lease_id: &str,
-) -> JoinHandle<Result<Acquired, Status>> {
-    let (cluster, resource, lease_id) =
-        (Arc::clone(cluster), resource.to_owned(), lease_id.to_owned());
-    tokio::spawn(async move { cluster.acquire(replica, &resource, &lease_id, TTL, PATIENT).await })
 }
 
 async fn wait_waiters(replica: &Holdfastd, waiters: u32) {
@@ -160,7 +148,7 @@ async fn a_waiter_gets_its_lock_while_a_minority_comes_and_goes() {
     let cluster = Arc::new(Cluster::start(5, 2, options()).await.unwrap());
     let mut lease = cluster.acquire(0, "r", "first", TTL, ONCE).await.unwrap().lease();
     for turn in 0..10 {
-        let waiter = spawn_acquire(&cluster, 1, "r", &turn.to_string());
+        let waiter = cluster.spawn_acquire(1, "r", &turn.to_string(), TTL, PATIENT);
         wait_waiters(&cluster.replicas[1], 1).await;
         for master in [turn % 5, (turn + 1) % 5] {
             cluster.masters[master].freeze().unwrap();

@@ -4,7 +4,7 @@
 use holdfast_engine::{
     Answer, Hangup, HoldEvent, Live, Liveness, Loss, LostBy, Outcome, Params, Risk, lost_at,
 };
-use holdfast_tests::world::{World, acquire, hold, params, with_ttl};
+use holdfast_tests::world::{World, acquire, extend, hold, params, with_ttl};
 use std::time::Duration;
 
 const TTL: Duration = Duration::from_secs(10);
@@ -524,6 +524,23 @@ fn a_clock_step_ends_what_this_process_serves() {
         assert!(matches!(event, HoldEvent::Lost(LostBy::Expired)), "{event:?}");
         assert!(world.occupied("r") > 0, "the client may still rely on it");
     }
+}
+
+#[test]
+fn rounds_under_way_at_a_clock_step_count_for_nothing() {
+    let mut world = World::new(3, 1);
+    let holder = world.acquire(0, "held", "h", Duration::ZERO);
+    let token = world.token(holder);
+    world.run_for(ms(10));
+    (0..3).for_each(|master| world.hops.extend([((0, master), ms(20))]));
+    let before = world.asked["Acquire"];
+    let acquire = world.acquire(0, "r", "a", Duration::ZERO);
+    let extend = world.call(0, extend("held", "h", token, TTL));
+    world.run_for(ms(10));
+    world.wall_ahead.insert(0, 1_200_000);
+    world.token(acquire);
+    assert!(matches!(world.answer(extend), Answer::Renewed(_)));
+    assert_eq!((world.asked["Acquire"] - before, world.asked["Extend"]), (6, 6), "two rounds each");
 }
 
 #[test]

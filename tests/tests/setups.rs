@@ -116,22 +116,8 @@ async fn a_user_with_exactly_the_commands_that_are_needed_works() {
 
 #[tokio::test]
 async fn a_missing_permission_is_found_at_the_handshake() {
-    let denied = [
-        "info",
-        "script|load",
-        "evalsha",
-        "time",
-        "hmget",
-        "hset",
-        "hdel",
-        "set",
-        "get",
-        "pttl",
-        "del",
-        "publish",
-        "scan",
-        "subscribe",
-    ];
+    // Without the first ones nobody gets as far as the handshake.
+    let denied: Vec<&str> = COMMANDS[4..].iter().copied().chain(["subscribe"]).collect();
     let users = denied
         .iter()
         .enumerate()

@@ -129,3 +129,70 @@ impl Hub {
         self.watched.drain().map(|(resource, _)| resource).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_engine::{Ending, Seen};
+    use std::time::Duration;
+
+    fn at(millis: u64) -> Instant {
+        Instant::default() + Duration::from_millis(millis)
+    }
+
+    /// Nobody holds it, read at `millis`.
+    fn vacant(millis: u64) -> Arc<View> {
+        let state = Seen::Vacant(Ending::Expired);
+        Arc::new(View { state, as_of: at(millis), newest: Ballot(3) })
+    }
+
+    fn is_woken(views: &mut Views) -> bool {
+        let woken = views.has_changed().expect("the hub lives");
+        views.mark_unchanged();
+        woken
+    }
+
+    #[test]
+    fn watches_wake_for_news_and_those_ahead_for_a_reading_of_their_own_time() {
+        let (mut hub, r) = (Hub::default(), Resource::new("r"));
+        let (mut first, joined) = hub.join(&r, Ballot(0), at(1));
+        assert_eq!(joined, Joined::First);
+        // The first reading is still under way.
+        let (mut ahead, joined) = hub.join(&r, Ballot(7), at(2));
+        assert_eq!(joined, Joined::Ahead);
+        is_woken(&mut ahead);
+
+        hub.show(&r, vacant(1));
+        assert!(is_woken(&mut first) && is_woken(&mut ahead), "it is the first");
+        hub.show(&r, vacant(2));
+        assert!(is_woken(&mut ahead), "begun after it joined");
+        is_woken(&mut first);
+        hub.show(&r, vacant(3));
+        assert!(!is_woken(&mut first) && !is_woken(&mut ahead), "no news");
+
+        let (mut another, joined) = hub.join(&r, Ballot(3), at(4));
+        assert_eq!(joined, Joined::Another);
+        assert!(is_woken(&mut another), "the present state is news to it");
+        for millis in [5, 6] {
+            assert_eq!(hub.join(&r, Ballot(7), at(millis)).1, Joined::Ahead);
+        }
+        hub.show(&r, vacant(5));
+        assert!(is_woken(&mut another), "the first of them waits no longer than it must");
+        hub.show(&r, vacant(6));
+        assert!(is_woken(&mut another));
+        hub.show(&r, vacant(7));
+        assert!(!is_woken(&mut another));
+    }
+
+    #[test]
+    fn the_last_to_leave_ends_the_upstream_watch() {
+        let (mut hub, r) = (Hub::default(), Resource::new("r"));
+        let views = [(); 2].map(|()| hub.join(&r, Ballot(0), at(1)).0);
+        let [one, other] = views;
+        drop(one);
+        assert!(!hub.leave(&r));
+        drop(other);
+        assert!(hub.leave(&r));
+        assert!(!hub.leave(&r), "once");
+    }
+}

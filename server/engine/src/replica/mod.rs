@@ -469,6 +469,7 @@ impl Replica {
         if u128::from(step) > CLOCK_WINDOW.as_micros() {
             self.end_sessions();
             self.begin_rounds_anew(now);
+            self.settle(now);
         }
     }
 
