@@ -107,7 +107,7 @@ impl Cluster {
         if self.options.proxied {
             let mut links = Vec::new();
             for (master, config) in self.masters.iter().zip(&mut options.masters) {
-                let link = Proxy::start(master.address()).await?;
+                let link = Proxy::start(master.address())?;
                 *config = config.clone().via(master.address(), link.address());
                 links.push(link);
             }

@@ -4,9 +4,11 @@
 //! connections. While a killed server is down, any connection of the machine may take its port, and a
 //! client that keeps dialling the dead port can even connect to itself and so keep it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use socket2::{Domain, Socket, Type};
 
 /// Below 32768, where Linux begins with ports for outgoing connections.
 const FIRST: u32 = 15_000;
@@ -22,11 +24,19 @@ pub fn free() -> u16 {
     for _ in 0..COUNT {
         let index = HANDED_OUT.fetch_add(1, Ordering::Relaxed);
         let port = (FIRST + offset.wrapping_add(index) % COUNT) as u16;
-        if TcpListener::bind(loopback(port)).is_ok() {
+        if is_free(loopback(port)) {
             return port;
         }
     }
     panic!("no port between {FIRST} and {} is free", FIRST + COUNT);
+}
+
+/// Without listening there: a process that is just being started would have a copy of the listener,
+/// and keep from the port whom it is meant for.
+fn is_free(address: SocketAddr) -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("an option of every socket");
+    socket.bind(&address.into()).is_ok()
 }
 
 /// 127.0.0.1 with this port.

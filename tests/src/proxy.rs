@@ -3,13 +3,14 @@
 //! Like a real network under TCP it never loses bytes from the middle of a connection: what is held back
 //! arrives late, or the connection breaks.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 use bytes::{Bytes, BytesMut};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,20 +23,28 @@ use crate::ports;
 const CHUNK: usize = 64 * 1024;
 /// How many chunks may be under way in one direction of one connection; beyond that, TCP pushes back.
 const CHUNKS_UNDER_WAY: usize = 1_024;
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1_024;
 
 /// A listener of its own that forwards to one target. It works until it is dropped, inside the runtime
 /// that started it.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    /// Bound for as long as the proxy lives, so that its port stays its own while it does not listen.
+    socket: Socket,
     network: Arc<Network>,
     running: Option<Running>,
 }
 
 impl Proxy {
     /// Starts to forward to `target`, which need not be there yet.
-    pub async fn start(target: SocketAddr) -> Result<Proxy> {
+    pub fn start(target: SocketAddr) -> Result<Proxy> {
         let address = ports::loopback(ports::free());
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
         let network = Arc::new(Network {
             target,
             delay_micros: AtomicU64::new(0),
@@ -43,8 +52,8 @@ impl Proxy {
             replies_held: watch::Sender::new(false),
             accepted: AtomicUsize::new(0),
         });
-        let running = Some(Running::start(address, &network).await?);
-        Ok(Proxy { address, network, running })
+        let running = Some(Running::start(&socket, &network)?);
+        Ok(Proxy { address, socket, network, running })
     }
 
     /// Where clients connect.
@@ -77,17 +86,19 @@ impl Proxy {
     /// Closes all connections and refuses new ones.
     pub async fn cut(&mut self) {
         if let Some(running) = self.running.take() {
+            // Closing it would not do: a process that is just being started has a copy of it.
+            let _ = self.socket.shutdown(Shutdown::Both);
             running.stop().await;
         }
     }
 
     /// Undoes `delay`, `hang`, `hang_replies` and `cut`.
-    pub async fn resume(&mut self) -> Result<()> {
+    pub fn resume(&mut self) -> Result<()> {
         self.delay(Duration::ZERO);
         self.network.requests_held.send_replace(false);
         self.network.replies_held.send_replace(false);
         if self.running.is_none() {
-            self.running = Some(Running::start(self.address, &self.network).await?);
+            self.running = Some(Running::start(&self.socket, &self.network)?);
         }
         Ok(())
     }
@@ -165,8 +176,9 @@ struct Running {
 }
 
 impl Running {
-    async fn start(address: SocketAddr, network: &Arc<Network>) -> Result<Running> {
-        let listener = TcpListener::bind(address).await?;
+    fn start(socket: &Socket, network: &Arc<Network>) -> Result<Running> {
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from_std(socket.try_clone()?.into())?;
         let network = Arc::clone(network);
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {

@@ -2,9 +2,11 @@
 //!
 //! What needs holdfastd to hold locks is at the end.
 
-use std::env;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, iter, thread};
 
 use anyhow::{Context, Result, ensure};
 use holdfast_proto::v1::ReleaseOutcome;
@@ -258,7 +260,7 @@ async fn a_stepped_clock_runs_on_and_moves_expiry() {
 #[tokio::test]
 async fn a_process_does_not_end_with_the_thread_that_started_it() {
     let start = || tokio::runtime::Runtime::new().unwrap().block_on(redis()).unwrap();
-    let server = std::thread::spawn(start).join().unwrap();
+    let server = thread::spawn(start).join().unwrap();
     let mut stream = connect(&server).await.unwrap();
     assert!(silent(&mut stream).await);
     ping(&mut stream).await.unwrap();
@@ -309,7 +311,7 @@ async fn a_process_ends_with_the_test_process() {
 #[tokio::test]
 async fn a_proxy_delays_holds_back_and_cuts() {
     let server = redis().await.unwrap();
-    let mut proxy = Proxy::start(server.address()).await.unwrap();
+    let mut proxy = Proxy::start(server.address()).unwrap();
     let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
     ping(&mut stream).await.unwrap();
     pong(&mut stream).await.unwrap();
@@ -322,20 +324,20 @@ async fn a_proxy_delays_holds_back_and_cuts() {
     pong(&mut stream).await.unwrap();
     assert!(sent.elapsed() >= 2 * delay, "{:?}", sent.elapsed());
 
-    proxy.resume().await.unwrap();
+    proxy.resume().unwrap();
     proxy.hang();
     ping(&mut stream).await.unwrap();
     let mut second = TcpStream::connect(proxy.address()).await.unwrap();
     ping(&mut second).await.unwrap();
     assert!(silent(&mut stream).await && silent(&mut second).await);
-    proxy.resume().await.unwrap();
+    proxy.resume().unwrap();
     pong(&mut stream).await.unwrap();
     pong(&mut second).await.unwrap();
 
     proxy.cut().await;
     assert!(timeout(BOUND, stream.read_u8()).await.unwrap().is_err());
     assert!(TcpStream::connect(proxy.address()).await.is_err());
-    proxy.resume().await.unwrap();
+    proxy.resume().unwrap();
     let mut third = TcpStream::connect(proxy.address()).await.unwrap();
     ping(&mut third).await.unwrap();
     pong(&mut third).await.unwrap();
@@ -345,7 +347,7 @@ async fn a_proxy_delays_holds_back_and_cuts() {
 #[tokio::test]
 async fn a_proxy_can_lose_the_reply_to_what_was_done() {
     let server = redis().await.unwrap();
-    let mut proxy = Proxy::start(server.address()).await.unwrap();
+    let mut proxy = Proxy::start(server.address()).unwrap();
     let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
     proxy.hang_replies();
     stream.write_all(b"SET key value\r\n").await.unwrap();
@@ -353,6 +355,37 @@ async fn a_proxy_can_lose_the_reply_to_what_was_done() {
     assert_eq!(server.command::<String>(&["GET", "key"]).await.unwrap(), "value");
     proxy.cut().await;
     assert!(timeout(BOUND, stream.read_u8()).await.unwrap().is_err());
+}
+
+/// A process that is just being started has a copy of every socket, which once kept the port from the
+/// proxy.
+#[tokio::test]
+async fn a_proxy_comes_back_while_processes_are_started() {
+    let server = redis().await.unwrap();
+    let mut proxy = Proxy::start(server.address()).unwrap();
+    let enough = Arc::new(AtomicBool::new(false));
+    let spawners: Vec<_> = iter::repeat_with(|| Arc::clone(&enough))
+        .take(4)
+        .map(|enough| {
+            thread::spawn(move || {
+                while !enough.load(Ordering::Relaxed) {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            })
+        })
+        .collect();
+    for _ in 0..500 {
+        proxy.cut().await;
+        assert!(TcpStream::connect(proxy.address()).await.is_err());
+        proxy.resume().unwrap();
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        ping(&mut stream).await.unwrap();
+        pong(&mut stream).await.unwrap();
+    }
+    enough.store(true, Ordering::Relaxed);
+    for spawner in spawners {
+        spawner.join().unwrap();
+    }
 }
 
 /// Masters that vote at once, two replicas, and the calls of every other test.
@@ -381,7 +414,7 @@ async fn a_cluster_locks() {
     let error = cluster.extend(0, &second, ttl).await.unwrap_err();
     assert_eq!(reason(&error).as_deref(), Some("NO_QUORUM"));
     cluster.masters[1].thaw().unwrap();
-    cluster.links[0][0].resume().await.unwrap();
+    cluster.links[0][0].resume().unwrap();
     cluster.wait_voting(3).await.unwrap();
 
     cluster.replicas[0].restart().await.unwrap();

@@ -342,7 +342,7 @@ async fn the_next_one_is_served_when_the_first_in_the_queue_goes_away() {
     // One cancels its call; of the other, the connection breaks.
     let cancelled = cluster.spawn_acquire(0, "r", "cancelled", TTL, PATIENT);
     wait_waiters(&cluster.replicas[0], 1).await;
-    let mut wire = Proxy::start(cluster.replicas[0].grpc_address()).await.unwrap();
+    let mut wire = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", wire.address()));
     let mut client = holdfast_proto::v1::lock_service_client::LockServiceClient::new(
         channel.unwrap().connect_lazy(),

@@ -326,7 +326,7 @@ async fn replies_that_are_lost_leave_no_lock_behind() {
     assert_no_quorum(&error, 3);
     for link in &mut cluster.links[0][..2] {
         link.cut().await;
-        link.resume().await.unwrap();
+        link.resume().unwrap();
     }
     let lease = cluster.acquire(1, "r", "b", TTL, PATIENT).await.unwrap().lease();
     assert!(began.elapsed() < TTL, "{:?}: the lock ran out", began.elapsed());
@@ -348,7 +348,7 @@ async fn the_same_lease_id_tells_what_became_of_a_call_without_an_answer() {
     cluster.acquire(1, "r", "b", TTL, ONCE).await.unwrap().held();
     cluster.extend(1, &lease, TTL).await.unwrap();
     for link in &mut cluster.links[0] {
-        link.resume().await.unwrap();
+        link.resume().unwrap();
     }
     cluster.replicas[0].wait_voting(3).await.unwrap();
     let again = cluster.acquire(0, "r", "a", TTL, ONCE).await.unwrap().lease();

@@ -130,7 +130,7 @@ async fn churn_leaves_nothing_behind() {
 
 /// One client after another in the same place: each begins, does one thing, and is gone.
 async fn client(scene: Arc<Scene>, seed: u64, index: u64) {
-    let mut networks = [start_network(&scene, 0).await, start_network(&scene, 1).await];
+    let mut networks = [start_network(&scene, 0), start_network(&scene, 1)];
     for episode in 0.. {
         let mut dice = Dice::new(seed, index, episode);
         let (plan, pause) = (Plan::draw(&mut dice), dice.millis(20, 400));
@@ -146,8 +146,8 @@ async fn client(scene: Arc<Scene>, seed: u64, index: u64) {
     }
 }
 
-async fn start_network(scene: &Scene, replica: usize) -> Proxy {
-    Proxy::start(scene.replicas[replica]).await.expect("a proxy")
+fn start_network(scene: &Scene, replica: usize) -> Proxy {
+    Proxy::start(scene.replicas[replica]).expect("a proxy")
 }
 
 /// `None`: it ended early, by an error, a loss, or because somebody else holds the lock.

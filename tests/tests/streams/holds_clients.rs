@@ -141,7 +141,7 @@ async fn a_client_without_heartbeats_is_warned_and_told_before_its_deadline() {
 /// A client that lives on beyond a network that has gone silent: neither side is told.
 async fn a_client_that_is_cut_off_keeps_it_to_its_deadline(ttl: Duration) {
     let cluster = cluster(2).await;
-    let mut network = Proxy::start(cluster.replicas[0].grpc_address()).await.expect("a proxy");
+    let mut network = Proxy::start(cluster.replicas[0].grpc_address()).expect("a proxy");
     let holder = Holder::over(through(&network), start("r", "a", ttl)).await;
     let mut holder = holder.expect("an open stream");
     holder.wait_granted().await;
@@ -164,7 +164,7 @@ async fn a_client_that_is_cut_off_keeps_it_to_its_deadline(ttl: Duration) {
     assert!(next.granted_at() < cut + ttl + SLACK, "{:?}", next.granted_at() - cut);
 
     // What arrives when the network is back revives nothing.
-    network.resume().await.expect("a network");
+    network.resume().expect("a network");
     let end = holder.ended().await;
     assert_eq!(holder.latest_deadline(), deadline, "{:#?}", holder.log);
     match end.last {
@@ -189,7 +189,7 @@ async fn a_client_that_is_cut_off_keeps_a_long_lease_to_its_deadline() {
 #[tokio::test]
 async fn a_connection_that_breaks_gives_the_lock_back() {
     let cluster = cluster(2).await;
-    let mut network = Proxy::start(cluster.replicas[0].grpc_address()).await.unwrap();
+    let mut network = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
     let request = by_connection(start("r", "a", LONG));
     let mut holder = Holder::over(through(&network), request).await.unwrap();
     holder.wait_granted().await;

@@ -383,7 +383,7 @@ async fn a_resumed_watch_is_not_told_of_a_vacancy_from_before_its_term() {
     assert_eq!(told.reason(), WatchReason::Snapshot);
     assert!(doubt(&told).is_some() || term(&told) == Some(lease.fencing_token), "{told:?}");
     for link in &mut cluster.links[1] {
-        link.resume().await.unwrap();
+        link.resume().unwrap();
     }
     let told = watch.until(|told| doubt(told).is_none()).await;
     assert_eq!(term(&told), Some(lease.fencing_token), "{told:?}");
@@ -613,7 +613,7 @@ async fn more_streams_than_the_limit_are_refused() {
 /// A leader as a process of its own, elected through `replica`.
 fn leader_process(replica: &Holdfastd, holder: &str) -> Grpcurl {
     let acquire =
-        format!("{{\"resource\":\"r\",\"holder\":\"{holder}\",\"ttl\":\"3s\",\"wait\":\"60s\"}}");
+        format!("{{\"resource\":\"r\",\"holder\":\"{holder}\",\"ttl\":\"10s\",\"wait\":\"60s\"}}");
     let start = format!("{{\"acquire\":{acquire},\"liveness\":\"LIVENESS_CONNECTION\"}}");
     Grpcurl::hold(replica, &start)
 }
@@ -667,7 +667,7 @@ async fn every_watcher_learns_of_a_leader_that_was_killed() {
     succeeded(&mut watches, &[WatchReason::Released], "three").await;
 
     // The whole replica: its leader's lease runs out, and who waits elsewhere follows.
-    let candidate = by_connection(start("r", "four", Duration::from_secs(3)));
+    let candidate = by_connection(start("r", "four", Duration::from_secs(10)));
     let mut candidate = cluster.replicas[1].hold(candidate).await.unwrap();
     assert!(matches!(candidate.event().await, Event::Queued(_)));
     cluster.replicas[0].kill().unwrap();

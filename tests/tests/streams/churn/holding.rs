@@ -126,7 +126,7 @@ async fn cut(holder: &Holder<'_>, network: &mut Proxy) {
 
 async fn cut_and_mend(network: &mut Proxy) {
     network.cut().await;
-    network.resume().await.expect("the proxy's own port");
+    network.resume().expect("the proxy's own port");
 }
 
 pub(super) async fn vanish(
