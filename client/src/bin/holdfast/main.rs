@@ -1,0 +1,2 @@
+//! `holdfast`: the command line.
+fn main() {}

@@ -1,0 +1,324 @@
+//! The client: how to get to the service, and the calls that need no lock in hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_proto::v1;
+use holdfast_proto::v1::lock_service_client::LockServiceClient;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use crate::admin::Admin;
+use crate::clock::Moment;
+use crate::election::Election;
+use crate::error::Error;
+use crate::lease::{Lease, LeaseId, Standing};
+use crate::lock::Lock;
+use crate::replicas::{Patience, Replica, Replicas, call};
+use crate::retry::RetryPolicy;
+use crate::watch::Watch;
+
+/// Connections that are silent are asked for a sign of life this often, so that a host that is gone is
+/// noticed although nothing is sent.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A client of the service. Cheap to clone; all clones share their connections.
+///
+/// It connects when it is first used, connects again when a connection breaks, and goes to the next
+/// address when a replica fails. It must be used inside a tokio runtime.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    replicas: Replicas,
+    retry: RetryPolicy,
+    holder: String,
+    drift: f64,
+}
+
+/// How a [`Client`] is made.
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    addresses: Vec<String>,
+    tls: Option<ClientTlsConfig>,
+    retry: RetryPolicy,
+    holder: Option<String>,
+    drift: f64,
+}
+
+impl Client {
+    /// A client of the replica at `address`, such as `http://127.0.0.1:7420`; `https://` speaks TLS and
+    /// trusts the certificates this machine trusts.
+    pub fn new(address: impl Into<String>) -> Result<Self, Error> {
+        Self::builder().address(address).build()
+    }
+
+    /// A client of several replicas, or with other settings.
+    pub fn builder() -> ClientBuilder {
+        let (addresses, tls, holder) = (Vec::new(), None, None);
+        ClientBuilder { addresses, tls, retry: RetryPolicy::default(), holder, drift: 0.01 }
+    }
+
+    /// The lock of `resource`: how to take it is said on the [`Lock`].
+    pub fn lock(&self, resource: impl Into<String>) -> Lock {
+        Lock::new(self.clone(), resource.into())
+    }
+
+    /// The leadership of `resource`, to campaign for or to observe.
+    pub fn election(&self, resource: impl Into<String>) -> Election {
+        Election::new(self.clone(), resource.into())
+    }
+
+    /// Who holds `resource`, at once and at every change. Nothing is sent before the first
+    /// [`Watch::next`].
+    pub fn watch(&self, resource: impl Into<String>) -> Watch {
+        Watch::new(self.clone(), resource.into())
+    }
+
+    /// Renews a lease once, by what [`Guard::into_lease`](crate::Guard::into_lease) returned. A
+    /// [`Guard`](crate::Guard) does that by itself.
+    pub async fn extend(&self, lease: &Lease, ttl: Duration) -> Result<Lease, Error> {
+        let ttl = Some(wire(ttl, "ttl")?);
+        let request = v1::ExtendRequest {
+            resource: lease.resource.clone(),
+            lease_id: lease.lease_id.as_str().to_owned(),
+            fencing_token: lease.fencing_token,
+            ttl,
+            ..v1::ExtendRequest::default()
+        };
+        self.send_extend(request, self.patience()).await
+    }
+
+    /// Gives a lease back. A fencing token of 0 stands for one that was never learned: then any lease
+    /// with this `lease_id` is given back.
+    pub async fn release(
+        &self,
+        resource: &str,
+        lease_id: &LeaseId,
+        fencing_token: u64,
+    ) -> Result<ReleaseOutcome, Error> {
+        self.send_release(resource, lease_id, fencing_token, self.patience()).await
+    }
+
+    /// Asks, on behalf of a storage service, how a fencing token stands. Advice, not a guard: the storage
+    /// must still keep the highest token it has seen and compare on every write.
+    pub async fn check_fencing_token(
+        &self,
+        resource: &str,
+        fencing_token: u64,
+    ) -> Result<Standing, Error> {
+        let request = v1::CheckFencingTokenRequest { resource: resource.to_owned(), fencing_token };
+        let answer = self
+            .call(self.patience(), |channel| {
+                let request = request.clone();
+                async move { LockServiceClient::new(channel).check_fencing_token(request).await }
+            })
+            .await?;
+        Ok(Standing::from_wire(&answer.into_inner()))
+    }
+
+    /// The calls of operators.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
+    /// The addresses it was built with.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.inner.replicas.all().iter().map(|replica| replica.address.as_str())
+    }
+
+    pub(crate) fn holder(&self) -> &str {
+        &self.inner.holder
+    }
+
+    pub(crate) fn retry(&self) -> &RetryPolicy {
+        &self.inner.retry
+    }
+
+    pub(crate) fn drift(&self) -> f64 {
+        self.inner.drift
+    }
+
+    pub(crate) fn replicas(&self) -> &Replicas {
+        &self.inner.replicas
+    }
+
+    /// What a call that waits for nobody may take.
+    pub(crate) fn patience(&self) -> Patience {
+        let RetryPolicy { give_up_after, attempt_timeout, .. } = *self.retry();
+        Patience { attempt: attempt_timeout, until: Moment::now().after(give_up_after) }
+    }
+
+    pub(crate) async fn call<Call, Answer, T>(
+        &self,
+        patience: Patience,
+        rpc: Call,
+    ) -> Result<T, Error>
+    where
+        Call: Fn(Channel) -> Answer,
+        Answer: Future<Output = Result<T, tonic::Status>>,
+    {
+        call(&self.inner.replicas, &self.inner.retry, patience, rpc).await
+    }
+
+    pub(crate) async fn send_extend(
+        &self,
+        request: v1::ExtendRequest,
+        patience: Patience,
+    ) -> Result<Lease, Error> {
+        let (sent, answer) = self
+            .call(patience, |channel| {
+                let request = request.clone();
+                async move {
+                    let sent = Moment::now();
+                    let answer = LockServiceClient::new(channel).extend(request).await?;
+                    Ok((sent, answer.into_inner()))
+                }
+            })
+            .await?;
+        let lease = answer.lease.ok_or_else(|| Error::contract("an extend without a lease"))?;
+        Lease::received(lease, sent, self.drift())
+    }
+
+    pub(crate) async fn send_release(
+        &self,
+        resource: &str,
+        lease_id: &LeaseId,
+        fencing_token: u64,
+        patience: Patience,
+    ) -> Result<ReleaseOutcome, Error> {
+        let request = v1::ReleaseRequest {
+            resource: resource.to_owned(),
+            lease_id: lease_id.as_str().to_owned(),
+            fencing_token,
+        };
+        let answer = self
+            .call(patience, |channel| {
+                let request = request.clone();
+                async move { LockServiceClient::new(channel).release(request).await }
+            })
+            .await?;
+        Ok(ReleaseOutcome::from_wire(answer.into_inner().outcome()))
+    }
+}
+
+impl ClientBuilder {
+    /// One more replica. The first one that answers is used; the others are there for when it fails.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// More replicas.
+    #[must_use]
+    pub fn addresses(self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        addresses.into_iter().fold(self, Self::address)
+    }
+
+    /// How `https://` addresses are spoken to: a certificate authority, a client certificate, a server
+    /// name. Without it they must have a certificate that this machine trusts.
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// How often and how long calls are tried.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Who this is, for people to read; a [`Lock`] may say otherwise. Without it, the host's name and
+    /// the process id.
+    #[must_use]
+    pub fn holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = Some(holder.into());
+        self
+    }
+
+    /// How much clocks may differ in speed; the server's `lease.drift`. 0.01 if it is not changed there.
+    #[must_use]
+    pub fn drift(mut self, drift: f64) -> Self {
+        self.drift = drift;
+        self
+    }
+
+    /// Checks the settings. Opens no connection yet.
+    pub fn build(self) -> Result<Client, Error> {
+        if self.addresses.is_empty() {
+            return Err(Error::invalid("address", "at least one, such as http://127.0.0.1:7420"));
+        }
+        if !(0.0..0.5).contains(&self.drift) {
+            return Err(Error::invalid("drift", "a fraction from 0 to 0.5, such as 0.01"));
+        }
+        let replica = |address: &String| replica(address, self.tls.as_ref());
+        let replicas = self.addresses.iter().map(replica).collect::<Result<Vec<_>, _>>()?;
+        let holder = self.holder.unwrap_or_else(host_and_process);
+        let replicas = Replicas::new(replicas, 0);
+        let inner = Inner { replicas, retry: self.retry, holder, drift: self.drift };
+        Ok(Client { inner: Arc::new(inner) })
+    }
+}
+
+fn replica(address: &str, tls: Option<&ClientTlsConfig>) -> Result<Replica, Error> {
+    let unfit = |_| Error::invalid("address", &format!("{address:?} is not http(s)://host:port"));
+    let scheme = address.split_once("://").map(|(scheme, _)| scheme);
+    if !matches!(scheme, Some("http" | "https")) {
+        return Err(Error::invalid("address", &format!("{address:?} is not http(s)://host:port")));
+    }
+    let mut endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(unfit)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    if scheme == Some("https") {
+        let tls = tls.cloned().unwrap_or_else(|| ClientTlsConfig::new().with_native_roots());
+        let unfit = |error| Error::invalid("tls", &format!("does not fit: {error}"));
+        endpoint = endpoint.tls_config(tls).map_err(unfit)?;
+    }
+    Ok(Replica { address: address.to_owned(), channel: endpoint.connect_lazy() })
+}
+
+fn host_and_process() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}:{}", std::process::id())
+}
+
+/// What a release came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReleaseOutcome {
+    /// The lease was given back; the next waiter may go on.
+    Released,
+    /// Nobody held the resource: the lease had expired, or was released before.
+    NotHeld,
+    /// Another lease holds the resource. It was not touched.
+    HeldByAnother,
+    /// Too few masters answered. The lease is gone at the latest after its ttl.
+    Unconfirmed,
+}
+
+impl ReleaseOutcome {
+    pub(crate) fn from_wire(outcome: v1::ReleaseOutcome) -> Self {
+        match outcome {
+            v1::ReleaseOutcome::Released => Self::Released,
+            v1::ReleaseOutcome::NotHeld => Self::NotHeld,
+            v1::ReleaseOutcome::HeldByAnother => Self::HeldByAnother,
+            v1::ReleaseOutcome::Unspecified | v1::ReleaseOutcome::Unconfirmed => Self::Unconfirmed,
+        }
+    }
+}
+
+/// A span as the contract writes it.
+pub(crate) fn wire(span: Duration, field: &str) -> Result<prost_types::Duration, Error> {
+    span.try_into().map_err(|_| Error::invalid(field, "is too long"))
+}

@@ -1,0 +1,170 @@
+//! What can go wrong, by what the caller can do about it.
+//!
+//! Deliberately absent: what to retry. That is one function here ([`Error::is_transient`]) and a policy in
+//! `retry`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_proto::errors::{REASON_TRAILER, RETRY_AFTER_TRAILER, reason};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::held::Held;
+use crate::loss::LossReason;
+
+/// Why a call came to nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else holds the lock: it was tried once, or waited for in vain.
+    #[error("{0}")]
+    Busy(Held),
+
+    /// The lease is over. Stop what it protects; to go on, acquire anew.
+    #[error("the lease is lost: {0}")]
+    Lost(LossReason),
+
+    /// A newer call with the same `lease_id` took this call's place.
+    #[error("a newer call with the same lease_id took this call's place")]
+    Superseded,
+
+    /// Too few masters voted, for as long as it was retried. Whether the call took effect is unknown.
+    #[error("too few masters vote{}", each(.masters))]
+    NoQuorum {
+        /// How each master answered, by its configured name.
+        masters: BTreeMap<String, String>,
+    },
+
+    /// No replica answered, for as long as it was retried. Whether the call took effect is unknown.
+    #[error("no replica of Holdfast answers: {0}")]
+    Unreachable(String),
+
+    /// The request does not fit. Nothing happened.
+    #[error("{}", listed(.0))]
+    Invalid(Vec<Violation>),
+
+    /// The server refused the call, for a reason that a retry does not change or that outlasted it.
+    #[error("{reason}: {message}")]
+    Refused {
+        /// The reason of the error contract, such as `PERMISSION_DENIED` or `QUEUE_FULL`.
+        reason: String,
+        /// What the server said, for people to read.
+        message: String,
+    },
+}
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field, as the contract names it.
+    pub field: String,
+    /// What would be right.
+    pub description: String,
+}
+
+impl Error {
+    /// Can the same call succeed a moment later, perhaps through another replica?
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NoQuorum { .. } | Self::Unreachable(_) => true,
+            Self::Refused { reason, .. } => {
+                [reason::QUEUE_FULL, reason::TOO_MANY_STREAMS, reason::RATE_LIMITED]
+                    .contains(&reason.as_str())
+            }
+            Self::Busy(_) | Self::Lost(_) | Self::Superseded | Self::Invalid(_) => false,
+        }
+    }
+
+    pub(crate) fn invalid(field: &str, description: &str) -> Self {
+        let (field, description) = (field.to_owned(), description.to_owned());
+        Self::Invalid(vec![Violation { field, description }])
+    }
+
+    /// The server broke its own contract.
+    pub(crate) fn contract(what: &str) -> Self {
+        Self::Refused { reason: "CONTRACT".to_owned(), message: what.to_owned() }
+    }
+
+    pub(crate) fn from_status(status: &Status) -> Self {
+        let details = status.get_error_details();
+        match reason_of(status) {
+            Some(reason::LEASE_LOST) => {
+                let why = details.error_info().and_then(|info| info.metadata.get("lost_reason"));
+                Self::Lost(LossReason::from_name(why.map_or("", String::as_str)))
+            }
+            Some(reason::SUPERSEDED) => Self::Superseded,
+            Some(reason::NO_QUORUM) => {
+                let info = details.error_info();
+                let masters = info.map(|info| info.metadata.clone()).unwrap_or_default();
+                Self::NoQuorum { masters: masters.into_iter().collect() }
+            }
+            Some(reason::INVALID_ARGUMENT) => {
+                let violations = details.bad_request().map(|bad| bad.field_violations.as_slice());
+                let violations = violations.unwrap_or_default().iter();
+                Self::Invalid(violations.map(Violation::new).collect())
+            }
+            Some(reason::SERVER_DRAINING | reason::DEADLINE_EXCEEDED) => {
+                Self::Unreachable(status.message().to_owned())
+            }
+            Some(other) => {
+                Self::Refused { reason: other.to_owned(), message: status.message().to_owned() }
+            }
+            // Not from Holdfast: the transport, or a proxy in between.
+            None => Self::from_elsewhere(status),
+        }
+    }
+
+    fn from_elsewhere(status: &Status) -> Self {
+        match status.code() {
+            Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Self::Refused {
+                reason: status.code().to_string(),
+                message: status.message().to_owned(),
+            },
+            _ => Self::Unreachable(said_by_transport(status)),
+        }
+    }
+}
+
+impl Violation {
+    fn new(violation: &tonic_types::FieldViolation) -> Self {
+        let tonic_types::FieldViolation { field, description, .. } = violation;
+        Self { field: field.clone(), description: description.clone() }
+    }
+}
+
+/// The reason of the error contract; `None` for an error that Holdfast did not make.
+fn reason_of(status: &Status) -> Option<&str> {
+    status.metadata().get(REASON_TRAILER)?.to_str().ok()
+}
+
+/// How long the server asks to wait before the same is tried again.
+pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
+    let millis = status.metadata().get(RETRY_AFTER_TRAILER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(millis))
+}
+
+/// The transport's own text is "transport error"; what happened is in the chain below it.
+fn said_by_transport(status: &Status) -> String {
+    let mut said = status.message().to_owned();
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        source = error.source();
+    }
+    said
+}
+
+fn each(masters: &BTreeMap<String, String>) -> String {
+    let answers: Vec<_> = masters.iter().map(|(name, said)| format!("{name}: {said}")).collect();
+    if answers.is_empty() { String::new() } else { format!(" ({})", answers.join(", ")) }
+}
+
+fn listed(violations: &[Violation]) -> String {
+    let all: Vec<_> =
+        violations.iter().map(|bad| format!("{}: {}", bad.field, bad.description)).collect();
+    if all.is_empty() { "the request does not fit".to_owned() } else { all.join("; ") }
+}

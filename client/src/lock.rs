@@ -1,0 +1,273 @@
+//! A lock that is to be taken: what is asked for, and the two ways to take it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_proto::v1;
+use holdfast_proto::v1::acquire_response::Outcome;
+use holdfast_proto::v1::lock_service_client::LockServiceClient;
+
+use crate::client::{Client, wire};
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::guard::Guard;
+use crate::held::Held;
+use crate::keep;
+use crate::lease::{Lease, LeaseId};
+use crate::replicas::Patience;
+
+/// The server caps a wait at its `max_wait` (60 s by default), and eats validity of a long one: a longer
+/// wait is made of several calls.
+const LONGEST_CALL: Duration = Duration::from_secs(30);
+
+/// A lock that is to be taken, by [`acquire`](Lock::acquire) or [`hold`](Lock::hold).
+///
+/// | | `acquire` | `hold` |
+/// |---|---|---|
+/// | good for | short critical sections | locks that are held for long, leadership |
+/// | renewal | a call every third of the ttl | heartbeats on one stream |
+/// | this process dies | the lock is free after the ttl at the latest | the lock is free at once |
+/// | waits | up to `wait`; at the end of the queue again every 30 s | up to `wait`, in one place in the queue |
+/// | [`Guard::at_risk`] | says when a renewal fails | says what the server knows, too |
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent before `acquire` or `hold`"]
+pub struct Lock {
+    pub(crate) client: Client,
+    pub(crate) resource: String,
+    pub(crate) wait: Duration,
+    pub(crate) on_queued: OnQueued,
+    holder: Option<String>,
+    ttl: Option<Duration>,
+    metadata: BTreeMap<String, String>,
+    lease_id: Option<LeaseId>,
+    grace: Duration,
+}
+
+/// The place of a call in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// The place in the replica's queue; 1 is next.
+    pub position: u32,
+    /// Who holds the resource, as far as it is known.
+    pub held: Option<Held>,
+}
+
+impl Lock {
+    pub(crate) fn new(client: Client, resource: String) -> Self {
+        Self {
+            client,
+            resource,
+            wait: Duration::ZERO,
+            on_queued: OnQueued(None),
+            holder: None,
+            ttl: None,
+            metadata: BTreeMap::new(),
+            lease_id: None,
+            grace: Duration::ZERO,
+        }
+    }
+
+    /// How long the lease lasts unless it is renewed, which the [`Guard`] does every third of it. From
+    /// 100 ms to the server's `max_ttl`; without it, the server's `default_ttl` (10 s).
+    ///
+    /// It bounds how long the others wait for a holder that is frozen or cut off.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// How long to wait if somebody else holds the lock. Without it, it is tried once.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Who asks, for people to read. Without it, the client's.
+    pub fn holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = Some(holder.into());
+        self
+    }
+
+    /// What others see beside the holder, such as an address; one more pair.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    pub(crate) fn all_metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// The capability that will name the lease. Without it, a random one. Give one to repeat an acquire
+    /// whose outcome was never learned: it is the same lock, with a higher token.
+    pub fn lease_id(mut self, lease_id: LeaseId) -> Self {
+        self.lease_id = Some(lease_id);
+        self
+    }
+
+    /// `hold` only: how long the lock outlives a broken connection, so that the client can come back to
+    /// it. Without it, it is given back at once. At most what is left of its validity.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// `hold` only: is called when it really waits, and again when its place in the queue changes.
+    pub fn on_queued(mut self, tell: impl Fn(&Queued) + Send + Sync + 'static) -> Self {
+        self.on_queued = OnQueued(Some(Arc::new(tell)));
+        self
+    }
+
+    /// Takes the lock and renews it by calls until the guard is released, dropped or lost.
+    ///
+    /// Dropping the future leaves the queue and gives back what may have been granted meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if somebody else holds the lock, at once or after [`wait`](Lock::wait);
+    /// [`Error::NoQuorum`] and [`Error::Unreachable`] as the client's [`RetryPolicy`] says;
+    /// [`Error::Invalid`] with everything that does not fit.
+    ///
+    /// [`RetryPolicy`]: crate::RetryPolicy
+    pub async fn acquire(self) -> Result<Guard, Error> {
+        let mut attempt = self.attempt();
+        let taken = take(&self, attempt.lease_id.clone()).await;
+        attempt.ended(taken.as_ref().err());
+        Ok(keep::by_calls(self.client, taken?))
+    }
+
+    /// Takes the lock and holds it on a stream, until the guard is released, dropped or lost. The lock
+    /// lives as long as the stream: when this process dies, the next waiter has it at once.
+    ///
+    /// Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// As [`acquire`](Lock::acquire).
+    pub async fn hold(self) -> Result<Guard, Error> {
+        let mut attempt = self.attempt();
+        let held = keep::open(&self, attempt.lease_id.clone()).await;
+        attempt.ended(held.as_ref().err());
+        let (stream, lease) = held?;
+        Ok(keep::by_stream(self, stream, lease))
+    }
+
+    pub(crate) fn request(
+        &self,
+        lease_id: &LeaseId,
+        wait: Duration,
+    ) -> Result<v1::AcquireRequest, Error> {
+        Ok(v1::AcquireRequest {
+            resource: self.resource.clone(),
+            holder: self.holder.clone().unwrap_or_else(|| self.client.holder().to_owned()),
+            ttl: self.ttl.map(|ttl| wire(ttl, "ttl")).transpose()?,
+            wait: Some(wire(wait, "wait")?),
+            lease_id: lease_id.as_str().to_owned(),
+            metadata: self.metadata.clone().into_iter().collect(),
+        })
+    }
+
+    pub(crate) fn hold_start(
+        &self,
+        lease_id: &LeaseId,
+        fencing_token: u64,
+        wait: Duration,
+    ) -> Result<v1::HoldStart, Error> {
+        Ok(v1::HoldStart {
+            acquire: Some(self.request(lease_id, wait)?),
+            fencing_token,
+            grace: Some(wire(self.grace, "grace")?),
+            liveness: v1::Liveness::Heartbeat.into(),
+        })
+    }
+
+    fn attempt(&self) -> Attempt {
+        let (client, resource) = (self.client.clone(), self.resource.clone());
+        let lease_id = self.lease_id.clone().unwrap_or_else(LeaseId::random);
+        Attempt { client, resource, lease_id, cleans_up: self.lease_id.is_none() }
+    }
+}
+
+async fn take(lock: &Lock, lease_id: LeaseId) -> Result<Lease, Error> {
+    let client = &lock.client;
+    let waits_until = Moment::now().after(lock.wait);
+    loop {
+        let wait = waits_until.remaining().min(LONGEST_CALL);
+        let request = lock.request(&lease_id, wait)?;
+        let Patience { attempt, .. } = client.patience();
+        // While it waits it goes through outages; it is given up when nobody would wait any more.
+        let until = waits_until.after(client.retry().give_up_after);
+        let patience = Patience { attempt: attempt + wait, until };
+        let (sent, answer) = client
+            .call(patience, |channel| {
+                let request = request.clone();
+                async move {
+                    let sent = Moment::now();
+                    let answer = LockServiceClient::new(channel).acquire(request).await?;
+                    Ok((sent, answer.into_inner()))
+                }
+            })
+            .await?;
+        match answer.outcome {
+            Some(Outcome::Lease(lease)) => return Lease::received(lease, sent, client.drift()),
+            Some(Outcome::Held(held)) if waits_until.has_passed() => {
+                return Err(Error::Busy(held.into()));
+            }
+            Some(Outcome::Held(_)) => {}
+            None => return Err(Error::contract("an acquire without an outcome")),
+        }
+    }
+}
+
+/// A lock that is being taken. Dropped before its end is known, it gives back what may have been granted.
+#[derive(Debug)]
+struct Attempt {
+    client: Client,
+    resource: String,
+    lease_id: LeaseId,
+    /// Not if the caller made the lease_id: then it is the caller's, who may be about to retry.
+    cleans_up: bool,
+}
+
+impl Attempt {
+    fn ended(&mut self, error: Option<&Error>) {
+        // After these nobody knows whether it was granted.
+        self.cleans_up &= error.is_some_and(Error::is_transient);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !self.cleans_up {
+            return;
+        }
+        let (client, resource) = (self.client.clone(), self.resource.clone());
+        let lease_id = self.lease_id.clone();
+        runtime.spawn(async move {
+            // Best effort: the ttl sees to what this does not reach.
+            let _ = client.release(&resource, &lease_id, 0).await;
+        });
+    }
+}
+
+type Tell = dyn Fn(&Queued) + Send + Sync;
+
+#[derive(Clone)]
+pub(crate) struct OnQueued(Option<Arc<Tell>>);
+
+impl OnQueued {
+    pub(crate) fn tell(&self, queued: v1::Queued) {
+        if let Some(tell) = &self.0 {
+            let v1::Queued { position, held, .. } = queued;
+            tell(&Queued { position, held: held.map(Held::from) });
+        }
+    }
+}
+
+impl fmt::Debug for OnQueued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some(…)" } else { "None" })
+    }
+}
