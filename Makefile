@@ -9,6 +9,8 @@ SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
 ADMIN_LISTEN ?= 127.0.0.1:7421
 ROWS ?= all
+# The command line comes with the client crate, for those who ask for it.
+FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; tests and lint find them before others.
 test lint: export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -22,8 +24,8 @@ run: ## start a development server (no Redis, no config) and take a first lock; 
 test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/redis.sh
 	@$(SETUP)/grpcurl.sh
-	cargo build --workspace --locked
-	cargo test --workspace --locked
+	cargo build --workspace --bins --examples $(FEATURES) --locked
+	cargo test --workspace $(FEATURES) --locked
 
 lint: ## formatting, tidiness, shell, proto, dependencies, clippy, docs
 	cargo fmt --all --check
@@ -36,8 +38,8 @@ lint: ## formatting, tidiness, shell, proto, dependencies, clippy, docs
 	@$(SETUP)/cargo-deny.sh
 	@cargo fetch --locked --quiet
 	cargo-deny --offline --locked check --hide-inclusion-graph licenses bans sources
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	cargo clippy --workspace --all-targets $(FEATURES) --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(FEATURES) --locked
 
 model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)

@@ -12,7 +12,6 @@ use crate::clock::{Moment, sleep_until};
 use crate::error::Error;
 use crate::lease::{Lease, LeaseId, margin};
 use crate::loss::{LossReason, Risk};
-use crate::replicas::Patience;
 
 /// A lock that is held, and renewed in the background every third of its ttl.
 ///
@@ -119,9 +118,12 @@ impl Guard {
         let mut request = self.tenure.extend_request()?;
         request.metadata = metadata.into_iter().collect();
         request.clear_metadata = clear_metadata;
-        let Patience { attempt, until } = self.client.patience();
-        let patience = Patience { attempt, until: until.min(self.tenure.announces_at()) };
-        match self.client.send_extend(request, patience).await {
+        let published = tokio::select! {
+            biased;
+            reason = self.tenure.lost() => Err(Error::Lost(reason)),
+            published = self.client.send_extend(request, self.client.patience()) => published,
+        };
+        match published {
             Ok(lease) => self.tenure.renewed(lease),
             Err(Error::Lost(reason)) => {
                 self.tenure.lose(reason);

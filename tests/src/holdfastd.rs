@@ -7,11 +7,11 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use holdfast_proto::v1::admin_service_client::AdminServiceClient;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::{GetClusterStatusRequest, GetClusterStatusResponse, MasterState};
@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
+use crate::binaries;
 use crate::ports;
 use crate::process::Process;
 use crate::wall_clock::WallClock;
@@ -142,7 +143,8 @@ impl Holdfastd {
         let mut args = vec![subcommand.into()];
         args.extend(arguments(options, directory.path())?);
         let name = format!("holdfastd {subcommand}");
-        let mut process = Process::spawn(name, binary()?, configure(options, args)?)?;
+        let mut process =
+            Process::spawn(name, binaries::built("holdfastd")?, configure(options, args)?)?;
         let status = process.wait_exit(SUBCOMMAND_TIMEOUT).await?;
         Ok(Finished { status, lines: process.lines() })
     }
@@ -314,7 +316,11 @@ fn spawn(options: &HoldfastdOptions, ports: Ports, directory: &Path) -> Result<P
     for (flag, port) in [("--listen", ports.grpc), ("--admin-listen", ports.admin)] {
         args.extend([flag.into(), ports::loopback(port).to_string().into()]);
     }
-    Process::spawn(format!("holdfastd {}", ports.grpc), binary()?, configure(options, args)?)
+    Process::spawn(
+        format!("holdfastd {}", ports.grpc),
+        binaries::built("holdfastd")?,
+        configure(options, args)?,
+    )
 }
 
 /// Writes the configuration file, and says what follows from the options on the command line. Without
@@ -348,16 +354,6 @@ fn configure(
         }
         command.envs(clock.into_iter().flatten()).envs(env);
     })
-}
-
-/// The binary of the same profile as the test.
-fn binary() -> Result<PathBuf> {
-    let executable = env::current_exe()?;
-    let profile =
-        executable.ancestors().nth(2).context("the test is not in target/<profile>/deps")?;
-    let binary = profile.join("holdfastd");
-    ensure!(binary.exists(), "there is no {}: run `cargo build` first", binary.display());
-    Ok(binary)
 }
 
 /// HTTP/1.0: the end of the connection is the end of the body, and nothing comes in chunks.

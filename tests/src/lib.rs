@@ -22,6 +22,7 @@ pub mod certs;
 pub mod proxy;
 pub mod wall_clock;
 
+pub mod binaries;
 pub mod ports;
 pub mod process;
 

@@ -1,0 +1,129 @@
+//! Locks that are held on a stream.
+
+use std::time::Duration;
+
+use holdfast_client::{Client, Queued, ReleaseOutcome};
+use holdfast_tests::proxy::Proxy;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed, url};
+
+#[tokio::test]
+async fn a_hold_waits_in_the_queue_and_says_so() {
+    let cluster = cluster(3, 1).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));
+    let first = one.lock("r").ttl(LONG).hold().await.unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let lock = two.lock("r").ttl(LONG).wait(LONG).on_queued(move |queued: &Queued| {
+        tell.send(queued.clone()).unwrap();
+    });
+    let waiting = tokio::spawn(lock.hold());
+    let queued = timeout(BOUND, told.recv()).await.unwrap().unwrap();
+    assert_eq!(queued.position, 1);
+    assert_eq!(queued.held.unwrap().holder, "one");
+    let token = first.fencing_token();
+    assert_eq!(first.release().await.unwrap(), ReleaseOutcome::Released);
+    let second = waiting.await.unwrap().unwrap();
+    assert!(second.fencing_token() > token);
+    expect_busy(one.lock("r"), "two").await;
+}
+
+#[tokio::test]
+async fn a_hold_outlives_its_ttl() {
+    let cluster = cluster(3, 1).await;
+    let guard = client(&cluster, [0], "one").lock("r").ttl(SHORT).hold().await.unwrap();
+    for _ in 0..5 {
+        renewed(&guard).await;
+    }
+    expect_busy(client(&cluster, [0], "two").lock("r"), "one").await;
+}
+
+/// A way for a replica to go away, and none of them is a reason to lose a lock.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Killed,
+    Frozen,
+    Drained,
+}
+
+async fn survives(fate: Fate) {
+    let mut cluster = cluster(3, 3).await;
+    let guard = client(&cluster, [0, 1], "one");
+    let ttl = Duration::from_secs(6);
+    let by_stream = guard.lock("stream").ttl(ttl).hold().await.expect("a lock");
+    let by_calls = guard.lock("calls").ttl(ttl).acquire().await.expect("a lock");
+    let tokens = [by_stream.fencing_token(), by_calls.fencing_token()];
+    match fate {
+        Fate::Killed => cluster.replicas[0].kill().expect("a killed replica"),
+        Fate::Frozen => cluster.replicas[0].freeze().expect("a frozen replica"),
+        Fate::Drained => {
+            assert!(cluster.replicas[0].terminate().await.expect("a drained replica").success())
+        }
+    }
+    // Longer than a ttl.
+    for _ in 0..5 {
+        renewed(&by_stream).await;
+        renewed(&by_calls).await;
+    }
+    assert_eq!([by_stream.fencing_token(), by_calls.fencing_token()], tokens);
+    if let Fate::Frozen = fate {
+        // It wakes up with a stream that its client has left. That stream's end takes nothing back.
+        cluster.replicas[0].thaw().expect("a replica that goes on");
+        for _ in 0..3 {
+            renewed(&by_stream).await;
+        }
+    }
+    let two = client(&cluster, [2], "two");
+    expect_busy(two.lock("stream"), "one").await;
+    expect_busy(two.lock("calls"), "one").await;
+    assert_eq!(by_stream.release().await.expect("an outcome"), ReleaseOutcome::Released);
+    assert_eq!(by_calls.release().await.expect("an outcome"), ReleaseOutcome::Released);
+    let _ = two.lock("stream").ttl(LONG).acquire().await.expect("a lock");
+}
+
+#[tokio::test]
+async fn a_killed_replica_costs_no_lock() {
+    survives(Fate::Killed).await;
+}
+
+#[tokio::test]
+async fn a_frozen_replica_costs_no_lock() {
+    survives(Fate::Frozen).await;
+}
+
+#[tokio::test]
+async fn a_drained_replica_costs_no_lock() {
+    survives(Fate::Drained).await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_gives_the_lock_back_at_once() {
+    let cluster = cluster(3, 1).await;
+    let mut network = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
+    let one = Client::new(url(network.address())).unwrap();
+    let guard = one.lock("r").ttl(LONG).hold().await.unwrap();
+    let two = client(&cluster, [0], "two");
+    let next = tokio::spawn(two.lock("r").ttl(LONG).wait(LONG).hold());
+    cluster.replicas[0].wait_status(BOUND, |status| status.waiters == 1).await.unwrap();
+    network.cut().await;
+    let _next = next.await.unwrap().unwrap();
+    network.resume().unwrap();
+    let _ = timeout(BOUND, guard.lost()).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_grace_a_client_comes_back_to_its_lock() {
+    let cluster = cluster(3, 1).await;
+    let mut network = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
+    let one = Client::builder().address(url(network.address())).holder("one").build().unwrap();
+    let ttl = Duration::from_secs(12);
+    let guard = one.lock("r").ttl(ttl).grace(ttl).hold().await.unwrap();
+    network.cut().await;
+    network.resume().unwrap();
+    for _ in 0..2 {
+        renewed(&guard).await;
+    }
+    expect_busy(client(&cluster, [0], "two").lock("r"), "one").await;
+    assert_eq!(guard.release().await.unwrap(), ReleaseOutcome::Released);
+}

@@ -1,0 +1,205 @@
+//! Locks that are taken and renewed by calls.
+
+use std::time::Duration;
+
+use holdfast_client::{Error, LeaseId, LossReason, ReleaseOutcome, Standing};
+use holdfast_proto::v1::ForceReleaseRequest;
+use tokio::time::timeout;
+
+use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed};
+
+#[tokio::test]
+async fn a_lock_excludes_others_until_it_is_released() {
+    let cluster = cluster(3, 2).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [1], "two"));
+
+    let guard = one.lock("r").ttl(LONG).acquire().await.unwrap();
+    assert!(guard.is_valid() && guard.valid_for() <= LONG);
+    assert_eq!(guard.resource(), "r");
+    expect_busy(two.lock("r"), "one").await;
+    assert_eq!(
+        two.check_fencing_token("r", guard.fencing_token()).await.unwrap(),
+        Standing::Current
+    );
+
+    let next = tokio::spawn(two.lock("r").ttl(LONG).wait(BOUND).acquire());
+    cluster.replicas[1].wait_status(BOUND, |status| status.waiters == 1).await.unwrap();
+    let token = guard.fencing_token();
+    assert_eq!(guard.release().await.unwrap(), ReleaseOutcome::Released);
+    let next = next.await.unwrap().unwrap();
+    assert!(next.fencing_token() > token);
+    assert_eq!(one.check_fencing_token("r", token).await.unwrap(), Standing::Superseded);
+}
+
+#[tokio::test]
+async fn a_guard_renews_its_lease() {
+    let cluster = cluster(3, 1).await;
+    let one = client(&cluster, [0], "one");
+    let guard = one.lock("r").ttl(SHORT).acquire().await.unwrap();
+    // Longer than a ttl.
+    for _ in 0..5 {
+        renewed(&guard).await;
+    }
+    expect_busy(client(&cluster, [0], "two").lock("r"), "one").await;
+    assert_eq!(guard.release().await.unwrap(), ReleaseOutcome::Released);
+}
+
+#[tokio::test]
+async fn a_guard_that_is_dropped_gives_its_lock_back() {
+    let cluster = cluster(3, 1).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));
+    let by_calls = one.lock("r").ttl(LONG).acquire().await.unwrap();
+    drop(by_calls);
+    let by_stream = two.lock("r").ttl(LONG).wait(BOUND).hold().await.unwrap();
+    drop(by_stream);
+    let _ = one.lock("r").ttl(LONG).wait(BOUND).acquire().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_acquire_that_is_given_up_leaves_the_queue() {
+    let cluster = cluster(3, 1).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));
+    let guard = one.lock("r").ttl(LONG).acquire().await.unwrap();
+    for by_stream in [false, true] {
+        let lock = two.lock("r").ttl(LONG).wait(LONG);
+        let waiting = tokio::spawn(async move {
+            match by_stream {
+                true => lock.hold().await,
+                false => lock.acquire().await,
+            }
+        });
+        let replica = &cluster.replicas[0];
+        replica.wait_status(BOUND, |status| status.waiters == 1).await.unwrap();
+        waiting.abort();
+        replica.wait_status(BOUND, |status| status.waiters == 0).await.unwrap();
+    }
+    assert_eq!(guard.release().await.unwrap(), ReleaseOutcome::Released);
+    let _ = one.lock("r").ttl(LONG).acquire().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wait_in_vain_says_who_holds_the_lock() {
+    let cluster = cluster(3, 1).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));
+    let _guard = one.lock("r").ttl(LONG).metadata("host", "a").acquire().await.unwrap();
+    for lock in [two.lock("r").wait(SHORT), two.lock("r")] {
+        let by_calls = lock.clone().acquire().await.unwrap_err();
+        let by_stream = lock.hold().await.unwrap_err();
+        for error in [by_calls, by_stream] {
+            let Error::Busy(held) = error else { panic!("{error}") };
+            assert_eq!(held.holder, "one");
+            assert_eq!(held.metadata["host"], "a");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_loss_is_announced_before_the_validity_ends() {
+    let cluster = cluster(3, 2).await;
+    let one = client(&cluster, [0, 1], "one");
+    let ttl = Duration::from_secs(10);
+    let by_calls = one.lock("calls").ttl(ttl).acquire().await.unwrap();
+    let by_stream = one.lock("stream").ttl(ttl).hold().await.unwrap();
+    for master in &cluster.masters {
+        master.freeze().unwrap();
+    }
+    let _ = timeout(BOUND, by_calls.at_risk()).await.unwrap();
+    let _ = timeout(BOUND, by_stream.at_risk()).await.unwrap();
+    for guard in [by_calls, by_stream] {
+        let reason = timeout(BOUND, guard.lost()).await.unwrap();
+        assert!(!guard.lease().deadline.has_passed(), "told too late");
+        let late = [LossReason::NoQuorum, LossReason::Unreachable, LossReason::Expired];
+        assert!(late.contains(&reason), "{reason}");
+        assert!(!guard.is_valid());
+    }
+}
+
+#[tokio::test]
+async fn a_loss_needs_no_replica_to_be_noticed() {
+    let cluster = cluster(3, 1).await;
+    let one = client(&cluster, [0], "one");
+    let by_calls = one.lock("calls").ttl(SHORT).acquire().await.unwrap();
+    let by_stream = one.lock("stream").ttl(SHORT).hold().await.unwrap();
+    cluster.replicas[0].freeze().unwrap();
+    for guard in [by_calls, by_stream] {
+        let reason = timeout(BOUND, guard.lost()).await.unwrap();
+        assert!(matches!(reason, LossReason::Unreachable), "{reason}");
+        assert!(matches!(guard.publish([("a", "b")]).await, Err(Error::Lost(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_taken_back_is_lost() {
+    let cluster = cluster(3, 1).await;
+    let one = client(&cluster, [0], "one");
+    for by_stream in [false, true] {
+        let lock = one.lock("r").ttl(SHORT).wait(BOUND);
+        let guard = if by_stream { lock.hold().await } else { lock.acquire().await }.unwrap();
+        let request = ForceReleaseRequest {
+            resource: "r".to_owned(),
+            fencing_token: guard.fencing_token(),
+            ..ForceReleaseRequest::default()
+        };
+        one.admin().force_release(request).await.unwrap();
+        let reason = timeout(BOUND, guard.lost()).await.unwrap();
+        assert_eq!(reason, LossReason::Revoked);
+    }
+}
+
+#[tokio::test]
+async fn what_a_holder_publishes_is_seen() {
+    let cluster = cluster(3, 1).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));
+    let guard = one.lock("r").ttl(LONG).metadata("step", "1").acquire().await.unwrap();
+    let published = async || match two.lock("r").acquire().await {
+        Err(Error::Busy(held)) => held.metadata,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(published().await["step"], "1");
+    guard.publish([("step", "2")]).await.unwrap();
+    assert_eq!(published().await["step"], "2");
+    let nothing: [(&str, &str); 0] = [];
+    guard.publish(nothing).await.unwrap();
+    assert!(published().await.is_empty());
+    assert!(guard.is_valid());
+}
+
+#[tokio::test]
+async fn a_lease_can_be_left_to_another_process() {
+    let cluster = cluster(3, 2).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [1], "two"));
+    let guard = one.lock("r").ttl(SHORT).acquire().await.unwrap();
+    let lease = guard.into_lease().await;
+    let extended = two.extend(&lease, LONG).await.unwrap();
+    assert_eq!(extended.fencing_token, lease.fencing_token);
+    expect_busy(two.lock("r"), "one").await;
+    let release = async || two.release("r", &lease.lease_id, lease.fencing_token).await.unwrap();
+    assert_eq!(release().await, ReleaseOutcome::Released);
+    assert_eq!(release().await, ReleaseOutcome::NotHeld);
+    let error = two.extend(&lease, LONG).await.unwrap_err();
+    assert!(matches!(error, Error::Lost(_)), "{error}");
+}
+
+#[tokio::test]
+async fn everything_that_does_not_fit_is_named() {
+    let cluster = cluster(3, 1).await;
+    let one = client(&cluster, [0], "one");
+    let misfit = || one.lock("").ttl(Duration::from_millis(1)).holder("x".repeat(300));
+    for error in [misfit().acquire().await.unwrap_err(), misfit().hold().await.unwrap_err()] {
+        let Error::Invalid(violations) = &error else { panic!("{error}") };
+        for field in ["resource", "ttl", "holder"] {
+            assert!(violations.iter().any(|bad| bad.field.ends_with(field)), "{field}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_lease_id_is_the_same_lock() {
+    let cluster = cluster(3, 2).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [1], "one"));
+    let lease_id = LeaseId::random();
+    let first = one.lock("r").ttl(LONG).lease_id(lease_id.clone()).acquire().await.unwrap();
+    let again = two.lock("r").ttl(LONG).lease_id(lease_id).acquire().await.unwrap();
+    assert!(again.fencing_token() > first.fencing_token());
+    assert_eq!(again.release().await.unwrap(), ReleaseOutcome::Released);
+}
