@@ -18,6 +18,10 @@ use crate::watch::Watch;
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// An election for a resource. Made by [`Client::election`].
+///
+/// ```no_run
+#[doc = include_str!("../examples/election.rs")]
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `campaign`"]
 pub struct Election {

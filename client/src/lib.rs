@@ -8,7 +8,7 @@
 //!
 //! | you want | use |
 //! |---|---|
-//! | a lock for a short piece of work | [`Lock::acquire`] |
+//! | a lock for a short piece of work | [`Lock::acquire`], [`Lock::perform`] |
 //! | a lock for long, free at once when this process dies | [`Lock::hold`] |
 //! | one leader among many instances | [`Election::campaign`] |
 //! | to know who leads | [`Election::observe`], [`Client::watch`] |

@@ -22,7 +22,8 @@ use crate::replicas::Patience;
 /// wait is made of several calls.
 const LONGEST_CALL: Duration = Duration::from_secs(30);
 
-/// A lock that is to be taken, by [`acquire`](Lock::acquire) or [`hold`](Lock::hold).
+/// A lock that is to be taken, by [`acquire`](Lock::acquire) or [`hold`](Lock::hold), or by
+/// [`perform`](Lock::perform) for one action.
 ///
 /// | | `acquire` | `hold` |
 /// |---|---|---|
@@ -151,6 +152,29 @@ impl Lock {
         attempt.ended(held.as_ref().err());
         let (stream, lease) = held?;
         Ok(keep::by_stream(self, stream, lease))
+    }
+
+    /// Takes the lock, runs `action` with its fencing token, and gives the lock back. If the lock is lost
+    /// meanwhile, the action is dropped where it stands, before anybody else can have the lock.
+    ///
+    /// # Errors
+    /// As [`acquire`](Lock::acquire), and [`Error::Lost`]. What the action returns is returned even if the
+    /// lock could not be given back: it is free after the ttl.
+    pub async fn perform<Action, Work, T>(self, action: Action) -> Result<T, Error>
+    where
+        Action: FnOnce(u64) -> Work,
+        Work: Future<Output = T>,
+    {
+        let guard = self.acquire().await?;
+        let done = tokio::select! {
+            biased;
+            reason = guard.lost() => return Err(Error::Lost(reason)),
+            done = action(guard.fencing_token()) => done,
+        };
+        if let Err(error) = guard.release().await {
+            tracing::debug!(%error, "a lock is left to its ttl");
+        }
+        Ok(done)
     }
 
     pub(crate) fn request(

@@ -19,6 +19,10 @@ use crate::retry::Pauses;
 ///
 /// When its stream breaks it says [`LeaderState::Unknown`], goes on through the next replica, and never
 /// shows a term lower than one it has shown.
+///
+/// ```no_run
+#[doc = include_str!("../examples/observe.rs")]
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is sent before `next`"]
 pub struct Watch {

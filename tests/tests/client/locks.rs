@@ -56,6 +56,27 @@ async fn a_guard_that_is_dropped_gives_its_lock_back() {
 }
 
 #[tokio::test]
+async fn an_action_is_performed_under_a_lock() {
+    let cluster = cluster(3, 1).await;
+    let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));
+    let action = async |token| {
+        expect_busy(two.lock("r"), "one").await;
+        token
+    };
+    let token = one.lock("r").ttl(LONG).perform(action).await.unwrap();
+    let guard = two.lock("r").ttl(LONG).acquire().await.unwrap();
+    assert!(guard.fencing_token() > token && token > 0);
+
+    // Lost meanwhile: it ends although the action does not.
+    let lock = one.lock("other").ttl(SHORT);
+    let endless = tokio::spawn(lock.perform(|_| std::future::pending::<()>()));
+    cluster.replicas[0].wait_status(BOUND, |status| status.locks == 2).await.unwrap();
+    cluster.replicas[0].freeze().unwrap();
+    let error = timeout(BOUND, endless).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, Error::Lost(_)), "{error}");
+}
+
+#[tokio::test]
 async fn an_acquire_that_is_given_up_leaves_the_queue() {
     let cluster = cluster(3, 1).await;
     let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));

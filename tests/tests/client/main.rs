@@ -7,7 +7,7 @@ mod holds;
 mod locks;
 mod retries;
 
-mod daily_job;
+mod examples;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use holdfast_tests::binaries;
 use holdfast_tests::cluster::Cluster;
 use holdfast_tests::process::Process;
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -133,4 +134,19 @@ async fn the_first_example_takes_a_lock_and_gives_it_back() {
     assert!(lock.wait_exit(BOUND).await.unwrap().success());
     let described = cluster.replicas[0].describe(resource).await.unwrap();
     assert!(described.masters.iter().all(|master| master.fencing_token == 0), "{described:#?}");
+}
+
+#[tokio::test]
+async fn an_observer_sees_who_is_elected_and_resigns() {
+    let cluster = cluster(3, 1).await;
+    let observe = example(&cluster, "observe", "observe", &[]);
+    observe.wait_for_line("nobody leads", BOUND).await.unwrap();
+    let mut election = example(&cluster, "election", "election", &[]);
+    let elected = election.wait_for_line("elected, term ", BOUND).await.unwrap();
+    let term = elected.strip_prefix("elected, ").unwrap();
+    let seen = observe.wait_for_line(" leads at 10.0.0.7:8080, ", BOUND).await.unwrap();
+    assert!(seen.ends_with(term), "{seen}");
+    election.signal(Signal::INT).unwrap();
+    election.wait_for_line("resigned", BOUND).await.unwrap();
+    assert!(election.wait_exit(BOUND).await.unwrap().success());
 }
