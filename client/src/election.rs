@@ -55,8 +55,8 @@ impl Election {
         self
     }
 
-    /// How long the leadership outlives a broken connection, so that the leader can come back to it.
-    /// Without it, it is given up at once.
+    /// How long the leadership outlives a broken connection, so that the leader can come back to it; see
+    /// [`Lock::grace`]. Without it, it is given up at once.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.lock = self.lock.grace(grace);
         self

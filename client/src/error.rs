@@ -134,7 +134,7 @@ impl Violation {
 }
 
 /// The reason of the error contract; `None` for an error that Holdfast did not make.
-fn reason_of(status: &Status) -> Option<&str> {
+pub(crate) fn reason_of(status: &Status) -> Option<&str> {
     status.metadata().get(REASON_TRAILER)?.to_str().ok()
 }
 

@@ -225,6 +225,14 @@ impl Tenure {
         });
     }
 
+    /// Something happened that ends the lease by then, unless it is renewed.
+    pub(crate) fn cut_short(&self, risk: Risk, deadline: Moment) {
+        self.state.send_modify(|state| {
+            state.risk = Some(risk);
+            state.lease.deadline = state.lease.deadline.min(deadline);
+        });
+    }
+
     pub(crate) fn endangered(&self, risk: Risk) {
         self.state.send_if_modified(|state| state.risk.replace(risk) != Some(risk));
     }
@@ -246,6 +254,7 @@ impl Tenure {
             state.loss = Some(match state.risk {
                 Some(Risk::NoQuorum) => LossReason::NoQuorum,
                 Some(Risk::Unreachable) => LossReason::Unreachable,
+                Some(Risk::Disconnected) => LossReason::Disconnected,
                 _ => LossReason::Expired,
             });
             true

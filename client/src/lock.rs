@@ -29,7 +29,9 @@ const LONGEST_CALL: Duration = Duration::from_secs(30);
 /// |---|---|---|
 /// | good for | short critical sections | locks that are held for long, leadership |
 /// | renewal | a call every third of the ttl | heartbeats on one stream |
-/// | this process dies | the lock is free after the ttl at the latest | the lock is free at once |
+/// | this process dies | the lock is free after the ttl at the latest | the lock is free at once, or after [`grace`](Lock::grace) |
+/// | the connection breaks, the replica dies | it is renewed through the next one | it is lost at once, or after [`grace`](Lock::grace) |
+/// | the replica drains or freezes | it is renewed through the next one | it is held through the next one |
 /// | waits | up to `wait`; at the end of the queue again every 30 s | up to `wait`, in one place in the queue |
 /// | [`Guard::at_risk`] | says when a renewal fails | says what the server knows, too |
 #[derive(Debug, Clone)]
@@ -43,7 +45,7 @@ pub struct Lock {
     ttl: Option<Duration>,
     metadata: BTreeMap<String, String>,
     lease_id: Option<LeaseId>,
-    grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// The place of a call in the queue.
@@ -110,7 +112,9 @@ impl Lock {
     }
 
     /// `hold` only: how long the lock outlives a broken connection, so that the client can come back to
-    /// it. Without it, it is given back at once. At most what is left of its validity.
+    /// it, when the network broke or the replica died. Without it, it is given back at once, and lost. It
+    /// should be longer than a third of the ttl, which is how often the connection is known to work; the
+    /// whole ttl is the most it can be. It is also how long the others wait when this process dies.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -150,8 +154,8 @@ impl Lock {
         let mut attempt = self.attempt();
         let held = keep::open(&self, attempt.lease_id.clone()).await;
         attempt.ended(held.as_ref().err());
-        let (stream, lease) = held?;
-        Ok(keep::by_stream(self, stream, lease))
+        let (stream, granted) = held?;
+        Ok(keep::by_stream(self, stream, granted))
     }
 
     /// Takes the lock, runs `action` with its fencing token, and gives the lock back. If the lock is lost

@@ -22,6 +22,8 @@ pub enum LossReason {
     MaxHold,
     /// No replica answered in time to renew it.
     Unreachable,
+    /// The connection broke that it was held on, and it had no [`grace`](crate::Lock::grace) left.
+    Disconnected,
 }
 
 impl LossReason {
@@ -53,6 +55,7 @@ impl fmt::Display for LossReason {
             Self::ClientSilent => "the server heard no heartbeat in time",
             Self::MaxHold => "it reached the longest time a lock may be held (max_hold)",
             Self::Unreachable => "no replica answered in time to renew it",
+            Self::Disconnected => "the connection it was held on broke",
         })
     }
 }
@@ -71,6 +74,8 @@ pub enum Risk {
     ServerDraining,
     /// The last renewal failed because no replica answered.
     Unreachable,
+    /// The connection broke that it is held on; the client is coming back to it.
+    Disconnected,
 }
 
 impl Risk {
@@ -92,6 +97,7 @@ impl fmt::Display for Risk {
             Self::NoQuorum => "too few masters answered the last renewal",
             Self::ServerDraining => "the replica is going away",
             Self::Unreachable => "no replica answered the last renewal",
+            Self::Disconnected => "the connection it is held on broke",
         })
     }
 }

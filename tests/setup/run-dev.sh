@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run-dev.sh LISTEN ADMIN_LISTEN: starts `holdfastd --dev` in the foreground, takes a first lock, and shows how to take
-# another from a second terminal. Ctrl-C drains the server and ends with its exit code. Installs grpcurl if Go is there.
+# another from a second terminal. Ctrl-C drains the server and ends with its exit code. Installs grpcurl if Go is there,
+# for those who want to see the calls.
 set -euo pipefail
 
 # In a terminal Ctrl-C goes to every process of the foreground group, make among them, which would report an error.
@@ -17,8 +18,8 @@ listen=$1
 admin=$2
 
 tests/setup/grpcurl.sh
-say "building holdfastd (minutes the first time)"
-cargo build --locked --quiet -p holdfast-server --bin holdfastd
+say "building holdfastd and holdfast (minutes the first time)"
+cargo build --locked --quiet -p holdfast-server -p holdfast-client --features holdfast-client/cli --bins
 
 grpcurl=
 if have grpcurl; then
@@ -54,8 +55,8 @@ alive() { kill -0 "$server" 2>/dev/null; }
 first_lock() {
     echo
     echo "A first lock:"
-    "$grpcurl" -plaintext -connect-timeout 3 -max-time 5 -d '{"resource":"first-lock","holder":"make run"}' \
-        "$listen" holdfast.v1.LockService/Acquire || true # a hint, not a check: the server stays
+    target/debug/holdfast --server "http://$listen" --timeout 5s acquire first-lock --holder "make run" ||
+        true # a hint, not a check: the server stays
 }
 
 ready=
@@ -69,9 +70,13 @@ for _ in {1..100}; do
 done
 
 if [ -n "$ready" ]; then
-    if [ -n "$grpcurl" ]; then first_lock; fi
+    first_lock
+    server_flag=
+    if [ "$listen" != 127.0.0.1:7420 ]; then server_flag=" --server http://$listen"; fi
     echo
     echo "Take one yourself, from this directory in another terminal:"
+    echo "  target/debug/holdfast$server_flag acquire hello --holder me"
+    echo "or see the call itself:"
     echo "  ${grpcurl:-grpcurl} -plaintext -d '{\"resource\":\"hello\",\"holder\":\"me\"}' $listen holdfast.v1.LockService/Acquire"
     echo
     echo "Ctrl-C stops the server."

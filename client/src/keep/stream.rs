@@ -22,7 +22,7 @@ use crate::loss::{LossReason, Risk};
 const BEAT: Duration = Duration::from_secs(1);
 
 /// Takes the lock: opens a stream and waits on it, and on the next one if it breaks.
-pub(crate) async fn open(lock: &Lock, lease_id: LeaseId) -> Result<(HoldStream, Lease), Error> {
+pub(crate) async fn open(lock: &Lock, lease_id: LeaseId) -> Result<(HoldStream, Granted), Error> {
     let client = &lock.client;
     let waits_until = Moment::now().after(lock.wait);
     let until = waits_until.after(client.retry().give_up_after);
@@ -83,7 +83,7 @@ async fn connect(client: &Client, start: v1::HoldStart) -> Result<HoldStream, Fa
 }
 
 /// Waits on a stream for the grant.
-async fn wait(lock: &Lock, mut stream: HoldStream) -> Result<(HoldStream, Lease), Failure> {
+async fn wait(lock: &Lock, mut stream: HoldStream) -> Result<(HoldStream, Granted), Failure> {
     let mut interval = BEAT;
     let mut next = Moment::now().after(interval);
     loop {
@@ -103,8 +103,8 @@ async fn wait(lock: &Lock, mut stream: HoldStream) -> Result<(HoldStream, Lease)
                 lock.on_queued.tell(queued);
             }
             Some(Event::Granted(lease)) => {
-                let lease = received(&lock.client, &mut stream, message.sequence, lease)?;
-                return Ok((stream, lease));
+                let granted = received(&lock.client, &mut stream, message.sequence, lease)?;
+                return Ok((stream, granted));
             }
             Some(Event::Contended(held)) => return Err(Error::Busy(held.into()).into()),
             Some(Event::Lost(lost)) => {
@@ -118,23 +118,29 @@ async fn wait(lock: &Lock, mut stream: HoldStream) -> Result<(HoldStream, Lease)
     }
 }
 
+/// A grant or a renewal, and when the message was sent that it answers.
+pub(crate) struct Granted {
+    lease: Lease,
+    asked: Moment,
+}
+
 fn received(
     client: &Client,
     stream: &mut HoldStream,
     sequence: u64,
     lease: v1::Lease,
-) -> Result<Lease, Error> {
-    let anchor = stream.sent_at(sequence);
-    let anchor = anchor.ok_or_else(|| Error::contract("an answer to no heartbeat"))?;
-    Lease::received(lease, anchor, client.drift())
+) -> Result<Granted, Error> {
+    let asked = stream.sent_at(sequence);
+    let asked = asked.ok_or_else(|| Error::contract("an answer to no heartbeat"))?;
+    Ok(Granted { lease: Lease::received(lease, asked, client.drift())?, asked })
 }
 
 /// Keeps a lock that `open` took.
-pub(crate) fn by_stream(lock: Lock, stream: HoldStream, lease: Lease) -> Guard {
+pub(crate) fn by_stream(lock: Lock, stream: HoldStream, granted: Granted) -> Guard {
     let client = lock.client.clone();
-    let tenure = Arc::new(Tenure::new(lease));
+    let tenure = Arc::new(Tenure::new(granted.lease));
     let (keeper, farewell) = oneshot::channel();
-    let keeping = Keeping { lock, tenure: Arc::clone(&tenure), stream };
+    let keeping = Keeping { lock, tenure: Arc::clone(&tenure), stream, worked: granted.asked };
     tokio::spawn(keeping.run(farewell));
     Guard::new(client, tenure, keeper)
 }
@@ -143,6 +149,8 @@ struct Keeping {
     lock: Lock,
     tenure: Arc<Tenure>,
     stream: HoldStream,
+    /// When a message was sent that the stream has answered: then it was not broken yet.
+    worked: Moment,
 }
 
 /// What becomes of a stream.
@@ -207,12 +215,12 @@ impl Keeping {
     fn hear(&mut self, message: Result<v1::HoldResponse, tonic::Status>) -> Turn {
         let v1::HoldResponse { sequence, event } = match message {
             Ok(message) => message,
-            Err(status) => return self.hear_of_end(&Error::from_status(&status)),
+            Err(status) => return self.hear_of_end(&status),
         };
         match event {
             Some(Event::Renewed(lease) | Event::Granted(lease)) => {
                 match received(&self.lock.client, &mut self.stream, sequence, lease) {
-                    Ok(lease) => self.tenure.renewed(lease),
+                    Ok(granted) => self.renewed(granted),
                     Err(error) => tracing::warn!(self.lock.resource, %error, "a strange renewal"),
                 }
                 Turn::On
@@ -230,11 +238,17 @@ impl Keeping {
         }
     }
 
-    fn hear_of_end(&self, error: &Error) -> Turn {
-        tracing::warn!(self.lock.resource, %error, "the stream of a lock ended, coming back to it");
+    fn renewed(&mut self, granted: Granted) {
+        self.worked = self.worked.max(granted.asked);
+        self.tenure.renewed(granted.lease);
+    }
+
+    fn hear_of_end(&self, status: &tonic::Status) -> Turn {
+        let error = Error::from_status(status);
+        tracing::warn!(self.lock.resource, %error, "the stream of a lock ended");
         match error {
             Error::Lost(reason) => {
-                self.tenure.lose(*reason);
+                self.tenure.lose(reason);
                 Turn::Over
             }
             // Somebody else goes on with this lease: not for this holder.
@@ -242,8 +256,16 @@ impl Keeping {
                 self.tenure.lose(LossReason::Taken);
                 Turn::Over
             }
-            _ => {
+            // The server ended it, and has left the lease to its ttl (docs/adr/0007).
+            _ if error::reason_of(status).is_some() => {
                 self.tenure.endangered(Risk::Unreachable);
+                Turn::Move
+            }
+            // The server may see the same as the end of this client, and give the lock back after its
+            // grace, counted from a moment that is not known here: at the earliest from the last one at
+            // which the stream worked.
+            _ => {
+                self.tenure.cut_short(Risk::Disconnected, self.worked.after(self.lock.grace));
                 Turn::Move
             }
         }
@@ -258,17 +280,16 @@ impl Keeping {
         loop {
             let (index, _) = client.replicas().current();
             match self.reattach().await {
-                Ok((stream, lease)) => {
+                Ok((stream, granted)) => {
                     self.stream = stream;
-                    return self.tenure.renewed(lease);
+                    return self.renewed(granted);
                 }
                 Err(Error::Lost(reason)) => return self.tenure.lose(reason),
                 Err(error) => {
                     tracing::warn!(self.lock.resource, %error, "coming back to a lock failed");
-                    self.tenure.endangered(match error {
-                        Error::NoQuorum { .. } => Risk::NoQuorum,
-                        _ => Risk::Unreachable,
-                    });
+                    if let Error::NoQuorum { .. } = error {
+                        self.tenure.endangered(Risk::NoQuorum);
+                    }
                     client.replicas().avoid(index);
                 }
             }
@@ -276,7 +297,7 @@ impl Keeping {
         }
     }
 
-    async fn reattach(&self) -> Result<(HoldStream, Lease), Error> {
+    async fn reattach(&self) -> Result<(HoldStream, Granted), Error> {
         let Tenure { lease_id, fencing_token, ttl, .. } = self.tenure.as_ref();
         let start = self.lock.hold_start(lease_id, *fencing_token, Duration::ZERO)?;
         let bound = (*ttl / 3).min(self.lock.client.retry().attempt_timeout);
