@@ -6,12 +6,14 @@ ARG DEBIAN_IMAGE=debian:bookworm-slim
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 COPY . .
-# Crates and what was compiled are kept between builds; neither becomes a layer. A network with a certificate authority
-# of its own gives that as the secret `ca`.
+# Crates and what was compiled are kept between builds; neither becomes a layer. Our own sources are always compiled: cargo
+# goes by their times, and a build of another checkout may have been later. A network with a certificate authority of its
+# own gives that as the secret `ca`.
 RUN --mount=type=cache,id=holdfast-cargo,target=/usr/local/cargo/registry \
     --mount=type=cache,id=holdfast-target,target=/src/target \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     if [ -s /run/secrets/ca ]; then export CARGO_HTTP_CAINFO=/run/secrets/ca; fi \
+    && find . -type f -not -path './target/*' -exec touch {} + \
     && cargo build --release --locked --package holdfast-server \
     && install -D --target-directory=/out target/release/holdfastd
 
