@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model fmt
+.PHONY: help run test lint model image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -12,8 +12,8 @@ ROWS ?= all
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
 
-# The tools that tests/setup installs; tests and lint find them before others.
-test lint: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+# The tools that tests/setup installs; what runs here finds them before others.
+test lint image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,12 +27,14 @@ test: ## unit and integration tests, on real redis-server processes
 	cargo build --workspace --bins --examples $(FEATURES) --locked
 	cargo test --workspace $(FEATURES) --locked
 
-lint: ## formatting, tidiness, shell, proto, dependencies, clippy, docs
+lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, docs
 	cargo fmt --all --check
 	$(SETUP)/tidy.sh
 	$(SETUP)/tidy_test.sh
 	@$(SETUP)/shellcheck.sh
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/image/*.sh tests/chart/*.sh
+	@$(SETUP)/hadolint.sh
+	hadolint Dockerfile
 	@$(SETUP)/buf.sh
 	buf lint proto
 	@$(SETUP)/cargo-deny.sh
@@ -43,6 +45,12 @@ lint: ## formatting, tidiness, shell, proto, dependencies, clippy, docs
 
 model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
+
+image: ## build the image with buildah, run it hardened with podman, and check what it does
+	@tests/image/image.sh
+
+chart: ## lint and render the Helm chart, hold it to Kubernetes' schemas and to holdfastd
+	@tests/chart/chart.sh
 
 fmt: ## format the Rust sources
 	cargo fmt --all

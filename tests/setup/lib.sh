@@ -26,3 +26,15 @@ apt_install() {
     as_root apt-get update -qq >/dev/null
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
+
+# pypi_install TOOL PACKAGE...: from PyPI into a virtual environment, .tools/python, and links the tool into .tools/bin.
+pypi_install() {
+    local tool=$1
+    shift
+    python3 -c 'import ensurepip' 2>/dev/null || apt_install "$tool comes from PyPI" python3-venv
+    say "installing $* into .tools"
+    mkdir -p .tools/bin
+    python3 -m venv .tools/python
+    .tools/python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: "$@"
+    ln -sf "../python/bin/$tool" ".tools/bin/$tool"
+}

@@ -1,0 +1,165 @@
+{{/* Names */}}
+{{- define "holdfast.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* 54 characters leave room for the longest suffix, "-headless". */}}
+{{- define "holdfast.fullname" -}}
+{{- $name := include "holdfast.name" . }}
+{{- $release := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- default $release .Values.fullnameOverride | trunc 54 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "holdfast.serviceAccount" -}}
+{{- default (include "holdfast.fullname" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "holdfast.selector" -}}
+app.kubernetes.io/name: {{ include "holdfast.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "holdfast.labels" -}}
+{{ include "holdfast.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "holdfast.image" -}}
+{{- $image := .Values.image }}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
+{{- end }}
+{{- end }}
+
+{{- define "holdfast.replicas" -}}
+{{- if kindIs "invalid" .Values.replicas }}{{ ternary 1 2 .Values.dev }}{{ else }}{{ int .Values.replicas }}{{ end }}
+{{- end }}
+
+{{/* Whole seconds of a duration such as 1m30s. */}}
+{{- define "holdfast.seconds" -}}
+{{- $zero := toDate "2006-01-02" "2000-01-01" }}
+{{- sub (dateModify . $zero | unixEpoch | int64) ($zero | unixEpoch | int64) }}
+{{- end }}
+
+{{/* Does the chart itself keep a password? */}}
+{{- define "holdfast.keepsPasswords" -}}
+{{- range .Values.masters }}{{ if .password }}yes{{ end }}{{ end }}
+{{- end }}
+
+{{/* What no schema can say. */}}
+{{- define "holdfast.validate" -}}
+{{- $values := .Values }}
+{{- if and $values.dev $values.masters }}
+{{- fail "dev brings three in-memory masters of its own: leave out masters, or dev" }}
+{{- end }}
+{{- if and (not $values.dev) (not $values.masters) }}
+{{- fail "no masters: list independent Redis masters under `masters`, or try it without any: --set dev=true" }}
+{{- end }}
+{{- if and $values.dev (gt (include "holdfast.replicas" . | int) 1) }}
+{{- fail "dev keeps its masters in the memory of one replica: a second one would grant the same locks again. Leave out replicas, or list masters" }}
+{{- end }}
+{{- if and $values.tls.clientCa (not $values.tls.secretName) }}
+{{- fail "tls.clientCa needs tls.secretName: the Secret with ca.crt beside the server's certificate" }}
+{{- end }}
+{{- if and (not $values.serviceAccount.create) (not $values.serviceAccount.name) }}
+{{- fail "serviceAccount.create is false: serviceAccount.name must say which one exists" }}
+{{- end }}
+{{- $names := dict }}
+{{- $addresses := dict }}
+{{- range $values.masters }}
+{{- $master := printf "master %s" .name }}
+{{- if hasKey $names .name }}
+{{- fail (printf "%s is listed twice: names must differ" $master) }}
+{{- end }}
+{{- $_ := set $names .name true }}
+{{- if contains "@" .url }}
+{{- fail (printf "%s: its url holds credentials, and would stand in a ConfigMap: give username, and password or existingSecret" $master) }}
+{{- end }}
+{{- $address := regexReplaceAll "^rediss?://([^/]*).*$" (lower .url) "${1}" }}
+{{- if not (regexMatch ":[0-9]+$" $address) }}
+{{- $address = printf "%s:6379" $address }}
+{{- end }}
+{{- if hasKey $addresses $address }}
+{{- fail (printf "%s: %s is master %s already; one Redis is one vote, whatever the database" $master $address (get $addresses $address)) }}
+{{- end }}
+{{- $_ := set $addresses $address .name }}
+{{- if and .password .existingSecret }}
+{{- fail (printf "%s: its password is given twice, by password and by existingSecret; keep one of them" $master) }}
+{{- end }}
+{{- if and .username (not .password) (not .existingSecret) }}
+{{- fail (printf "%s: username needs a password: give password or existingSecret" $master) }}
+{{- end }}
+{{- if and .tls (not (hasPrefix "rediss://" .url)) }}
+{{- fail (printf "%s: tls needs a url that starts with rediss://" $master) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* holdfast.toml. Where files are is said here and in the volume of the Deployment. */}}
+{{- define "holdfast.toml" -}}
+{{- $config := .Values.config -}}
+restart_policy = {{ quote $config.restart_policy }}
+key_format = {{ quote $config.key_format }}
+namespace = {{ quote $config.namespace }}
+
+[grpc]
+drain_timeout = {{ quote $config.grpc.drain_timeout }}
+{{- with .Values.tls }}
+{{- if .secretName }}
+tls = { cert = "/etc/holdfast/tls/tls.crt", key = "/etc/holdfast/tls/tls.key"{{ if .clientCa }}, client_ca = "/etc/holdfast/tls/ca.crt"{{ end }} }
+{{- end }}
+{{- end }}
+
+[lease]
+{{- range $key := list "default_ttl" "min_ttl" "max_ttl" "max_wait" "max_hold" }}
+{{- with get $config.lease $key }}
+{{ $key }} = {{ quote . }}
+{{- end }}
+{{- end }}
+drift = {{ $config.lease.drift }}
+
+[quorum]
+clock_skew = {{ quote $config.quorum.clock_skew }}
+
+[limits]
+{{- range $key, $limit := $config.limits }}
+{{ $key }} = {{ int64 $limit }}
+{{- end }}
+
+[watch]
+poll_interval = {{ quote $config.watch.poll_interval }}
+
+[log]
+format = {{ quote $config.log.format }}
+filter = {{ quote $config.log.filter }}
+{{- range $master := .Values.masters }}
+{{- $folder := printf "/etc/holdfast/masters/%s" .name }}
+
+[[masters]]
+name = {{ quote .name }}
+url = {{ quote .url }}
+{{- range $key := list "username" "connect_timeout" "command_timeout" }}
+{{- with get $master $key }}
+{{ $key }} = {{ quote . }}
+{{- end }}
+{{- end }}
+{{- if or .password .existingSecret }}
+password_file = "{{ $folder }}/password"
+{{- end }}
+{{- with .tls }}
+[masters.tls]
+{{- range $file := list "ca" "cert" "key" }}
+{{- if get $master.tls $file }}
+{{ $file }} = "{{ $folder }}/{{ $file }}.pem"
+{{- end }}
+{{- end }}
+{{- with .server_name }}
+server_name = {{ quote . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
