@@ -24,6 +24,16 @@ impl Moment {
         Self(Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
     }
 
+    /// This long after the machine was booted: how a deadline is told to another process of this machine.
+    pub fn at_since_boot(span: Duration) -> Self {
+        Self(span)
+    }
+
+    /// How long after the machine was booted it is.
+    pub fn since_boot(self) -> Duration {
+        self.0
+    }
+
     /// What is left until then; zero if it has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_sub(Self::now().0)

@@ -116,13 +116,13 @@ impl Error {
     }
 
     fn from_elsewhere(status: &Status) -> Self {
-        match status.code() {
-            Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Self::Refused {
-                reason: status.code().to_string(),
-                message: status.message().to_owned(),
-            },
-            _ => Self::Unreachable(said_by_transport(status)),
-        }
+        let reason = match status.code() {
+            Code::Unimplemented => reason::UNIMPLEMENTED,
+            Code::Unauthenticated => reason::UNAUTHENTICATED,
+            Code::PermissionDenied => reason::PERMISSION_DENIED,
+            _ => return Self::Unreachable(said_by_transport(status)),
+        };
+        Self::Refused { reason: reason.to_owned(), message: status.message().to_owned() }
     }
 }
 

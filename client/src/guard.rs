@@ -89,6 +89,26 @@ impl Guard {
         self.tenure.lost().await
     }
 
+    /// Resolves at the next renewal, or at the loss.
+    ///
+    /// # Errors
+    /// The reason of the loss.
+    pub async fn renewed(&self) -> Result<Lease, LossReason> {
+        let mut states = self.tenure.state.subscribe();
+        let before = states.borrow_and_update().lease.deadline;
+        loop {
+            tokio::select! {
+                biased;
+                reason = self.tenure.lost() => return Err(reason),
+                changed = states.changed() => debug_assert!(changed.is_ok(), "the guard has it"),
+            }
+            let lease = &states.borrow_and_update().lease;
+            if lease.deadline > before {
+                return Ok(lease.clone());
+            }
+        }
+    }
+
     /// Resolves when the lock still holds and is in danger: finish up, or do not begin anything long. It
     /// may be renewed again after that.
     pub async fn at_risk(&self) -> Risk {

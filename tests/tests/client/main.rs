@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use holdfast_client::{Client, Error, Guard, Lock};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
+use tokio::time::timeout;
 
 /// Longer than any test takes: what comes does not come because a lease ran out.
 const LONG: Duration = Duration::from_secs(60);
@@ -50,16 +51,10 @@ async fn expect_busy(lock: Lock, holder: &str) {
     }
 }
 
-/// Waits until the lease has been renewed: its deadline is later than it was.
+/// Waits until the lease has been renewed.
 async fn renewed(guard: &Guard) {
-    let before = guard.lease().deadline;
-    let renewal = async {
-        while guard.lease().deadline <= before {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::select! {
-        reason = guard.lost() => panic!("lost: {reason}"),
-        renewal = tokio::time::timeout(BOUND, renewal) => renewal.expect("a renewal"),
+    let renewed = timeout(BOUND, guard.renewed()).await.expect("a renewal or a loss");
+    if let Err(reason) = renewed {
+        panic!("lost: {reason}");
     }
 }
