@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
 
     // Waits for its turn, as long as it takes.
     let election = client.election("scheduler").ttl(Duration::from_secs(10));
-    let leadership = election.campaign([("address", "10.0.0.7:8080")]).await?;
+    let leadership = election.value("address", "10.0.0.7:8080").campaign().await?;
     println!("elected, term {}", leadership.term());
 
     tokio::select! {

@@ -20,13 +20,14 @@ use crate::watch::Watch;
 /// Connections that are silent are asked for a sign of life this often, so that a host that is gone is
 /// noticed although nothing is sent.
 const PING_EVERY: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// A stall of a replica that is shorter costs no stream.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client of the service. Cheap to clone; all clones share their connections.
 ///
 /// It connects when it is first used, connects again when a connection breaks, and goes to the next
-/// address when a replica fails. It must be used inside a tokio runtime.
+/// address when a replica fails. It belongs to the tokio runtime it was made in.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -79,15 +80,20 @@ impl Client {
         Watch::new(self.clone(), resource.into())
     }
 
-    /// Renews a lease once, by what [`Guard::into_lease`](crate::Guard::into_lease) returned. A
+    /// Renews a lease once, such as one that [`Guard::into_lease`](crate::Guard::into_lease) left. A
     /// [`Guard`](crate::Guard) does that by itself.
-    pub async fn extend(&self, lease: &Lease, ttl: Duration) -> Result<Lease, Error> {
-        let ttl = Some(wire(ttl, "ttl")?);
+    pub async fn extend(
+        &self,
+        resource: &str,
+        lease_id: &LeaseId,
+        fencing_token: u64,
+        ttl: Duration,
+    ) -> Result<Lease, Error> {
         let request = v1::ExtendRequest {
-            resource: lease.resource.clone(),
-            lease_id: lease.lease_id.as_str().to_owned(),
-            fencing_token: lease.fencing_token,
-            ttl,
+            resource: resource.to_owned(),
+            lease_id: lease_id.as_str().to_owned(),
+            fencing_token,
+            ttl: Some(wire(ttl, "ttl")?),
             ..v1::ExtendRequest::default()
         };
         self.send_extend(request, self.patience()).await
@@ -118,7 +124,7 @@ impl Client {
                 async move { LockServiceClient::new(channel).check_fencing_token(request).await }
             })
             .await?;
-        Ok(Standing::from_wire(&answer.into_inner()))
+        Standing::from_wire(&answer.into_inner())
     }
 
     /// The calls of operators.
@@ -207,7 +213,8 @@ impl Client {
 }
 
 impl ClientBuilder {
-    /// One more replica. The first one that answers is used; the others are there for when it fails.
+    /// One more replica. The first one that answers is used; the others are there for when it fails. To
+    /// spread many clients, give them the same addresses in different orders.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.addresses.push(address.into());
@@ -251,7 +258,13 @@ impl ClientBuilder {
     }
 
     /// Checks the settings. Opens no connection yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], with what does not fit; also outside a tokio runtime.
     pub fn build(self) -> Result<Client, Error> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::invalid("runtime", "a client is made inside a tokio runtime"));
+        }
         if self.addresses.is_empty() {
             return Err(Error::invalid("address", "at least one, such as http://127.0.0.1:7420"));
         }
@@ -261,7 +274,7 @@ impl ClientBuilder {
         let replica = |address: &String| replica(address, self.tls.as_ref());
         let replicas = self.addresses.iter().map(replica).collect::<Result<Vec<_>, _>>()?;
         let holder = self.holder.unwrap_or_else(host_and_process);
-        let replicas = Replicas::new(replicas, 0);
+        let replicas = Replicas::new(replicas);
         let inner = Inner { replicas, retry: self.retry, holder, drift: self.drift };
         Ok(Client { inner: Arc::new(inner) })
     }
@@ -285,7 +298,7 @@ fn replica(address: &str, tls: Option<&ClientTlsConfig>) -> Result<Replica, Erro
         let unfit = |error| Error::invalid("tls", &format!("does not fit: {error}"));
         endpoint = endpoint.tls_config(tls).map_err(unfit)?;
     }
-    Ok(Replica { address: address.to_owned(), channel: endpoint.connect_lazy() })
+    Ok(Replica::new(address.to_owned(), endpoint))
 }
 
 fn host_and_process() -> String {

@@ -4,7 +4,6 @@
 //! Deliberately absent: anything a lock has not. An election is a lock that is held on a stream, with the
 //! words of an election.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::client::{Client, ReleaseOutcome};
@@ -49,6 +48,12 @@ impl Election {
         self
     }
 
+    /// What the leader publishes from the first moment, such as its address; one more pair.
+    pub fn value(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.lock = self.lock.metadata(key, value);
+        self
+    }
+
     /// How long to campaign. Without it, for as long as it takes; 0 tries once.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.lock = self.lock.wait(wait);
@@ -68,19 +73,13 @@ impl Election {
         self
     }
 
-    /// Campaigns until elected, through outages of the service too, and publishes `value` from the first
-    /// moment. Dropping the future ends the campaign.
+    /// Campaigns until elected, through outages of the service too. Dropping the future ends the
+    /// campaign.
     ///
     /// # Errors
     /// As [`Lock::hold`].
-    pub async fn campaign(
-        &self,
-        value: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
-    ) -> Result<Leadership, Error> {
-        let value: BTreeMap<String, String> =
-            value.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let guard = self.lock.clone().all_metadata(value).hold().await?;
-        Ok(Leadership { guard })
+    pub async fn campaign(&self) -> Result<Leadership, Error> {
+        Ok(Leadership { guard: self.lock.clone().hold().await? })
     }
 
     /// Who leads, at once and at every change.

@@ -56,6 +56,7 @@ pub enum Error {
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Violation {
     /// The field, as the contract names it.
     pub field: String,
@@ -120,6 +121,7 @@ impl Error {
             Code::Unimplemented => reason::UNIMPLEMENTED,
             Code::Unauthenticated => reason::UNAUTHENTICATED,
             Code::PermissionDenied => reason::PERMISSION_DENIED,
+            Code::InvalidArgument | Code::OutOfRange => reason::INVALID_ARGUMENT,
             _ => return Self::Unreachable(said_by_transport(status)),
         };
         Self::Refused { reason: reason.to_owned(), message: status.message().to_owned() }
@@ -136,6 +138,18 @@ impl Violation {
 /// The reason of the error contract; `None` for an error that Holdfast did not make.
 pub(crate) fn reason_of(status: &Status) -> Option<&str> {
     status.metadata().get(REASON_TRAILER)?.to_str().ok()
+}
+
+/// The connection was never made, so the other side has not seen the call.
+pub(crate) fn was_never_sent(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// How long the server asks to wait before the same is tried again.

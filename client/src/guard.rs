@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_proto::v1;
@@ -15,8 +16,8 @@ use crate::loss::{LossReason, Risk};
 
 /// A lock that is held, and renewed in the background every third of its ttl.
 ///
-/// Stop what it protects when [`lost`](Guard::lost) resolves: from the deadline on, somebody else may
-/// hold the lock. Where the work is a write, send [`fencing_token`](Guard::fencing_token) with it and let
+/// Stop what it protects when [`lost`](Guard::lost) resolves: from the deadline on, shortly after,
+/// somebody else may hold the lock. Where the work is a write, send [`fencing_token`](Guard::fencing_token) with it and let
 /// the storage refuse a token lower than the highest it has seen: a process that was paused cannot know
 /// that its lock is gone.
 ///
@@ -27,6 +28,8 @@ use crate::loss::{LossReason, Risk};
 pub struct Guard {
     client: Client,
     tenure: Arc<Tenure>,
+    /// How many dangers `at_risk` has told.
+    risks_told: AtomicU64,
     /// To whoever renews it. Dropped: release it, nobody will read the outcome.
     keeper: oneshot::Sender<Farewell>,
 }
@@ -45,7 +48,7 @@ impl Guard {
         tenure: Arc<Tenure>,
         keeper: oneshot::Sender<Farewell>,
     ) -> Self {
-        Self { client, tenure, keeper }
+        Self { client, tenure, risks_told: AtomicU64::new(0), keeper }
     }
 
     /// What is locked.
@@ -81,7 +84,7 @@ impl Guard {
     }
 
     /// Resolves when the lock is lost, before its validity ends: a twentieth of the ttl before, and at
-    /// least 20 ms. What it protects must have stopped by then. Once it has resolved it does so at once.
+    /// least 20 ms, in which to stop. Once it has resolved it does so at once.
     ///
     /// It needs no message for that: when no renewal succeeds, a timer on a clock that counts suspend
     /// says so.
@@ -110,11 +113,17 @@ impl Guard {
     }
 
     /// Resolves when the lock still holds and is in danger: finish up, or do not begin anything long. It
-    /// may be renewed again after that.
+    /// may be renewed again after that. Each danger is told once.
     pub async fn at_risk(&self) -> Risk {
         let mut states = self.tenure.state.subscribe();
         loop {
-            if let Some(risk) = states.borrow_and_update().risk {
+            let (risk, risks) = {
+                let state = states.borrow_and_update();
+                (state.risk, state.risks)
+            };
+            if let Some(risk) = risk
+                && self.risks_told.swap(risks, Ordering::Relaxed) < risks
+            {
                 return risk;
             }
             if states.changed().await.is_err() {
@@ -125,6 +134,9 @@ impl Guard {
 
     /// Publishes what others see beside the holder, in place of what they saw before: how a leader
     /// makes itself known. Also renews the lease.
+    ///
+    /// After this, a lock that is held on a stream is free when its ttl is over if this process dies, not
+    /// at once.
     ///
     /// # Errors
     /// [`Error::Lost`] if the lease is over; others leave it unknown whether it took effect.
@@ -172,8 +184,7 @@ impl Guard {
 
     /// Stops renewing the lease and leaves it to whoever gets this: another process may
     /// [`extend`](Client::extend) and [`release`](Client::release) it. Unless it is extended it ends
-    /// with its ttl. A lock that is held on a stream is left as it is only from a guard made by
-    /// [`acquire`](crate::Lock::acquire); one of [`hold`](crate::Lock::hold) ends with its `grace`.
+    /// with its ttl. Look at [`Lease::valid_for`]: nothing is left of a lease that was lost.
     pub async fn into_lease(self) -> Lease {
         let (tell, told) = oneshot::channel();
         if self.keeper.send(Farewell::Leave(tell)).is_ok() {
@@ -198,19 +209,31 @@ pub(crate) struct Tenure {
 struct State {
     lease: Lease,
     risk: Option<Risk>,
+    /// How many there were.
+    risks: u64,
     loss: Option<LossReason>,
 }
 
 impl Tenure {
     pub(crate) fn new(lease: Lease) -> Self {
         let Lease { resource, lease_id, fencing_token, ttl, .. } = lease.clone();
-        let state = watch::Sender::new(State { lease, risk: None, loss: None });
+        let state = watch::Sender::new(State { lease, risk: None, risks: 0, loss: None });
         Self { resource, lease_id, fencing_token, ttl, state }
     }
 
     /// When a loss is announced if no renewal comes.
     pub(crate) fn announces_at(&self) -> Moment {
-        self.state.borrow().lease.deadline.before(margin(self.ttl))
+        self.state.borrow().lease.announces_at()
+    }
+
+    /// From when on somebody else may have the lock.
+    pub(crate) fn deadline(&self) -> Moment {
+        self.state.borrow().lease.deadline
+    }
+
+    /// When to renew it: with two thirds of the ttl left.
+    pub(crate) fn renews_at(&self) -> Moment {
+        self.deadline().before(self.ttl * 2 / 3)
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -247,14 +270,21 @@ impl Tenure {
 
     /// Something happened that ends the lease by then, unless it is renewed.
     pub(crate) fn cut_short(&self, risk: Risk, deadline: Moment) {
+        self.endangered(risk);
         self.state.send_modify(|state| {
-            state.risk = Some(risk);
             state.lease.deadline = state.lease.deadline.min(deadline);
         });
+        if self.announces_at().has_passed() {
+            self.lose_if_late();
+        }
     }
 
     pub(crate) fn endangered(&self, risk: Risk) {
-        self.state.send_if_modified(|state| state.risk.replace(risk) != Some(risk));
+        self.state.send_if_modified(|state| {
+            let news = state.risk.replace(risk) != Some(risk);
+            state.risks += u64::from(news);
+            news
+        });
     }
 
     pub(crate) fn lose(&self, reason: LossReason) {
@@ -267,7 +297,7 @@ impl Tenure {
 
     fn lose_if_late(&self) {
         self.state.send_if_modified(|state| {
-            let late = state.lease.deadline.before(margin(self.ttl)).has_passed();
+            let late = state.lease.announces_at().has_passed();
             if state.loss.is_some() || !late {
                 return false;
             }

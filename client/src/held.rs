@@ -8,6 +8,7 @@ use holdfast_proto::v1;
 
 /// Who holds a lock. A hint, not a promise: it may be out of date when it arrives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Held {
     /// The identity the holder gave itself; empty if it gave none, or if another Redlock library holds
     /// the resource.

@@ -44,6 +44,7 @@ impl fmt::Debug for LeaseId {
 
 /// One grant on one resource, as of the last answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lease {
     /// What is locked.
     pub resource: String,
@@ -75,8 +76,16 @@ impl Lease {
         let (ttl, valid_for) = (span(lease.ttl)?, span(lease.valid_for)?);
         let served_in = span(lease.served_in)?.mul_f64(1.0 - drift);
         let deadline = anchor.after(served_in).after(valid_for);
+        if fencing_token == 0 {
+            return Err(Error::contract("a lease without a fencing token"));
+        }
         let lease_id = LeaseId(lease_id);
         Ok(Self { resource, lease_id, fencing_token, ttl, deadline, votes, masters })
+    }
+
+    /// When its loss is announced if it is not renewed.
+    pub(crate) fn announces_at(&self) -> Moment {
+        self.deadline.before(margin(self.ttl))
     }
 
     /// What is left of its validity.
@@ -103,11 +112,12 @@ pub enum Standing {
 }
 
 impl Standing {
-    pub(crate) fn from_wire(answer: &v1::CheckFencingTokenResponse) -> Self {
+    pub(crate) fn from_wire(answer: &v1::CheckFencingTokenResponse) -> Result<Self, Error> {
         match answer.standing() {
-            v1::TokenStanding::Current => Self::Current,
-            v1::TokenStanding::Superseded => Self::Superseded,
-            v1::TokenStanding::Unspecified | v1::TokenStanding::NotHeld => Self::NotHeld,
+            v1::TokenStanding::Current => Ok(Self::Current),
+            v1::TokenStanding::Superseded => Ok(Self::Superseded),
+            v1::TokenStanding::NotHeld => Ok(Self::NotHeld),
+            v1::TokenStanding::Unspecified => Err(Error::contract("a standing that is not known")),
         }
     }
 }
@@ -124,7 +134,8 @@ mod tests {
     fn the_deadline_counts_from_the_send_time() {
         let sent = Moment::now();
         let (ttl, valid_for, served_in) = (wire(10_000), wire(9_000), wire(2_000));
-        let lease = v1::Lease { ttl, valid_for, served_in, ..v1::Lease::default() };
+        let fencing_token = 1;
+        let lease = v1::Lease { ttl, valid_for, served_in, fencing_token, ..v1::Lease::default() };
         let lease = Lease::received(lease, sent, 0.01).unwrap();
         assert_eq!(lease.deadline, sent.after(Duration::from_millis(1_980 + 9_000)));
     }

@@ -18,9 +18,11 @@ use crate::keep;
 use crate::lease::{Lease, LeaseId};
 use crate::replicas::Patience;
 
-/// The server caps a wait at its `max_wait` (60 s by default), and eats validity of a long one: a longer
-/// wait is made of several calls.
+/// The server caps a wait at its `max_wait` (60 s by default), and the drift of clocks eats validity while
+/// a call waits: a longer wait is made of several calls.
 const LONGEST_CALL: Duration = Duration::from_secs(30);
+/// A call of this many ttls costs a tenth of the validity.
+const TTLS_PER_CALL: u32 = 10;
 
 /// A lock that is to be taken, by [`acquire`](Lock::acquire) or [`hold`](Lock::hold), or by
 /// [`perform`](Lock::perform) for one action.
@@ -50,6 +52,7 @@ pub struct Lock {
 
 /// The place of a call in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Queued {
     /// The place in the replica's queue; 1 is next.
     pub position: u32,
@@ -96,11 +99,6 @@ impl Lock {
     /// What others see beside the holder, such as an address; one more pair.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), value.into());
-        self
-    }
-
-    pub(crate) fn all_metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
-        self.metadata = metadata;
         self
     }
 
@@ -218,33 +216,45 @@ impl Lock {
 }
 
 async fn take(lock: &Lock, lease_id: LeaseId) -> Result<Lease, Error> {
-    let client = &lock.client;
     let waits_until = Moment::now().after(lock.wait);
+    let longest = lock.ttl.map_or(LONGEST_CALL, |ttl| LONGEST_CALL.min(ttl * TTLS_PER_CALL));
     loop {
-        let wait = waits_until.remaining().min(LONGEST_CALL);
-        let request = lock.request(&lease_id, wait)?;
-        let Patience { attempt, .. } = client.patience();
-        // While it waits it goes through outages; it is given up when nobody would wait any more.
-        let until = waits_until.after(client.retry().give_up_after);
-        let patience = Patience { attempt: attempt + wait, until };
-        let (sent, answer) = client
-            .call(patience, |channel| {
-                let request = request.clone();
-                async move {
-                    let sent = Moment::now();
-                    let answer = LockServiceClient::new(channel).acquire(request).await?;
-                    Ok((sent, answer.into_inner()))
-                }
-            })
-            .await?;
-        match answer.outcome {
-            Some(Outcome::Lease(lease)) => return Lease::received(lease, sent, client.drift()),
-            Some(Outcome::Held(held)) if waits_until.has_passed() => {
-                return Err(Error::Busy(held.into()));
-            }
-            Some(Outcome::Held(_)) => {}
-            None => return Err(Error::contract("an acquire without an outcome")),
+        let taken = take_once(lock, &lease_id, waits_until, longest).await;
+        match taken {
+            // Granted too late to be of use: the next call with the same lease_id has it anew.
+            Ok(lease) if lease.announces_at().has_passed() && !waits_until.has_passed() => {}
+            Err(Error::Busy(_) | Error::Lost(_)) if !waits_until.has_passed() => {}
+            taken => return taken,
         }
+    }
+}
+
+async fn take_once(
+    lock: &Lock,
+    lease_id: &LeaseId,
+    waits_until: Moment,
+    longest: Duration,
+) -> Result<Lease, Error> {
+    let client = &lock.client;
+    let attempt = client.retry().attempt_timeout + waits_until.remaining().min(longest);
+    // While it waits it goes through outages; it is given up when nobody would wait any more.
+    let until = waits_until.after(client.retry().give_up_after);
+    let first = lock.request(lease_id, Duration::ZERO)?;
+    let (sent, answer) = client
+        .call(Patience { attempt, until }, |channel| {
+            let wait = waits_until.remaining().min(longest);
+            let request = v1::AcquireRequest { wait: wire(wait, "wait").ok(), ..first.clone() };
+            async move {
+                let sent = Moment::now();
+                let answer = LockServiceClient::new(channel).acquire(request).await?;
+                Ok((sent, answer.into_inner()))
+            }
+        })
+        .await?;
+    match answer.outcome {
+        Some(Outcome::Lease(lease)) => Lease::received(lease, sent, client.drift()),
+        Some(Outcome::Held(held)) => Err(Error::Busy(held.into())),
+        None => Err(Error::contract("an acquire without an outcome")),
     }
 }
 

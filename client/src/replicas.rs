@@ -1,25 +1,41 @@
 //! The replicas of the service: connections to each, and which one is asked next.
 //!
-//! All replicas are equal, so a call that fails here is tried there. Deliberately absent: balancing. One
-//! client stays with one replica until it fails; a fleet of clients spreads by starting anywhere.
+//! All replicas are equal, so a call that fails here is tried there. Deliberately absent: balancing. A
+//! client stays with the first address until it fails; whoever lists addresses spreads clients by their
+//! order.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use holdfast_proto::errors::reason;
 use tokio::time::timeout;
 use tonic::Status;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::clock::Moment;
 use crate::error::{self, Error};
 use crate::retry::RetryPolicy;
 
-/// A connection to one replica. It is made when it is needed, and again when it breaks.
-#[derive(Debug, Clone)]
+/// One address.
+#[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) address: String,
-    pub(crate) channel: Channel,
+    endpoint: Endpoint,
+    /// Connects when it is needed, and again when the connection breaks.
+    channel: Mutex<Channel>,
+}
+
+impl Replica {
+    pub(crate) fn new(address: String, endpoint: Endpoint) -> Self {
+        let channel = Mutex::new(endpoint.connect_lazy());
+        Self { address, endpoint, channel }
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 #[derive(Debug)]
@@ -29,10 +45,9 @@ pub(crate) struct Replicas {
 }
 
 impl Replicas {
-    /// `all` has at least one; `first` spreads clients that were given the same list.
-    pub(crate) fn new(all: Vec<Replica>, first: usize) -> Self {
-        let next = AtomicUsize::new(first % all.len());
-        Self { all, next }
+    /// `all` has at least one.
+    pub(crate) fn new(all: Vec<Replica>) -> Self {
+        Self { all, next: AtomicUsize::new(0) }
     }
 
     pub(crate) fn all(&self) -> &[Replica] {
@@ -49,6 +64,22 @@ impl Replicas {
         let next = (index + 1) % self.all.len();
         let _ = self.next.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
     }
+
+    /// The same, for one that is going away. Behind its address may be others, which a new connection
+    /// reaches; what is under way on the old one goes on there.
+    pub(crate) fn leave(&self, index: usize) {
+        let Replica { endpoint, channel, .. } = &self.all[index];
+        *channel.lock().unwrap_or_else(PoisonError::into_inner) = endpoint.connect_lazy();
+        self.avoid(index);
+    }
+
+    /// After a call through this one failed.
+    pub(crate) fn blame(&self, index: usize, status: &Status) {
+        match error::reason_of(status) {
+            Some(reason::SERVER_DRAINING) => self.leave(index),
+            _ => self.avoid(index),
+        }
+    }
 }
 
 /// How long one call is tried.
@@ -56,7 +87,7 @@ impl Replicas {
 pub(crate) struct Patience {
     /// One try.
     pub(crate) attempt: Duration,
-    /// All of them.
+    /// All of them. The last one may take its time.
     pub(crate) until: Moment,
 }
 
@@ -74,17 +105,19 @@ where
     let mut pauses = retry.pauses();
     loop {
         let (index, replica) = replicas.current();
-        let answer = timeout(patience.attempt, call(replica.channel.clone())).await;
-        let (error, hint) = match answer {
+        let left = patience.until.remaining().max(retry.attempt_timeout);
+        let bound = patience.attempt.min(left);
+        let status = match timeout(bound, call(replica.channel())).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(status)) => (Error::from_status(&status), error::retry_after(&status)),
-            Err(_) => (silent(replica, patience.attempt), None),
+            Ok(Err(status)) => status,
+            Err(_) => silent(replica, bound),
         };
+        let error = Error::from_status(&status);
         if !error.is_transient() {
             return Err(error);
         }
-        replicas.avoid(index);
-        let pause = pauses.next().max(hint.unwrap_or_default());
+        replicas.blame(index, &status);
+        let pause = pauses.next().max(error::retry_after(&status).unwrap_or_default());
         if pause >= patience.until.remaining() {
             return Err(error);
         }
@@ -93,6 +126,7 @@ where
     }
 }
 
-fn silent(replica: &Replica, attempt: Duration) -> Error {
-    Error::Unreachable(format!("{} does not answer within {attempt:?}", replica.address))
+/// What is said of one that does not answer.
+pub(crate) fn silent(replica: &Replica, bound: Duration) -> Status {
+    Status::unavailable(format!("{} does not answer within {bound:?}", replica.address))
 }

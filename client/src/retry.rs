@@ -13,11 +13,11 @@ pub struct RetryPolicy {
     /// A call that fails for longer than this is given up. An acquire that waits has its `wait` on top.
     pub give_up_after: Duration,
     /// How long one try may take before another replica is asked. Longer than the 800 ms in which a
-    /// replica looks for a quorum.
+    /// replica looks for a quorum. A renewal has at most a quarter of the ttl.
     pub attempt_timeout: Duration,
-    /// The pause after the first failure; each later one is twice as long, with jitter.
+    /// The pause after the first failure; each later one is twice as long. Jitter adds up to as much.
     pub first_pause: Duration,
-    /// The longest pause.
+    /// The longest pause, before jitter.
     pub longest_pause: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Tries once.
+    /// Tries once; a call that waits for a lock goes on for its wait.
     pub fn none() -> Self {
         Self { give_up_after: Duration::ZERO, ..Self::default() }
     }

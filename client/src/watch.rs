@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use holdfast_proto::v1;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::watch_leader_response::State;
-use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tokio::time::{Instant, timeout};
+use tonic::{Response, Status, Streaming};
 
 use crate::client::{Client, wire};
 use crate::error::{self, Error};
@@ -30,14 +31,33 @@ pub struct Watch {
     resource: String,
     bookmark_interval: Option<Duration>,
     newest: u64,
-    stream: Option<(usize, Streaming<v1::WatchLeaderResponse>)>,
+    phase: Phase,
     pauses: Pauses,
-    /// The gap in the stream has been told.
-    told: bool,
+}
+
+/// What a watch is doing.
+enum Phase {
+    Pausing(Instant),
+    /// Through the replica with this number.
+    Opening(usize, Pin<Box<dyn Future<Output = Result<Said, Status>> + Send>>),
+    Open(usize, Box<Said>),
+}
+
+type Said = Streaming<v1::WatchLeaderResponse>;
+
+impl fmt::Debug for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pausing(_) => "Pausing",
+            Self::Opening(..) => "Opening",
+            Self::Open(..) => "Open",
+        })
+    }
 }
 
 /// One thing a [`Watch`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Observation {
     /// Who holds the resource.
     pub state: LeaderState,
@@ -64,6 +84,7 @@ pub enum LeaderState {
 
 /// Who leads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Leader {
     /// The identity the leader gave itself.
     pub holder: String,
@@ -116,8 +137,8 @@ pub enum UnknownReason {
 impl Watch {
     pub(crate) fn new(client: Client, resource: String) -> Self {
         let pauses = client.retry().pauses();
-        let (bookmark_interval, stream) = (None, None);
-        Self { client, resource, bookmark_interval, newest: 0, stream, pauses, told: true }
+        let phase = Phase::Pausing(Instant::now());
+        Self { client, resource, bookmark_interval: None, newest: 0, phase, pauses }
     }
 
     /// Asks to confirm an unchanged state this often, and so how fresh the view is.
@@ -134,80 +155,72 @@ impl Watch {
 
     /// The next thing to say. It waits for as long as it takes, through outages.
     ///
-    /// Cancel safe: nothing is lost if the future is dropped.
+    /// Cancel safe: nothing is lost if the future is dropped, not even the progress of a connection.
     ///
     /// # Errors
     /// What a retry does not change, such as a resource that is no resource.
     pub async fn next(&mut self) -> Result<Observation, Error> {
         loop {
-            let said = match &mut self.stream {
-                None => self.open().await,
-                Some((_, stream)) => match stream.message().await {
-                    Ok(Some(message)) => Ok(Some(message)),
-                    Ok(None) => Err(Status::unavailable("the stream ended")),
-                    Err(status) => Err(status),
-                },
-            };
-            match said {
-                Ok(None) => {}
-                Ok(Some(message)) => {
-                    self.pauses = self.client.retry().pauses();
-                    self.told = false;
-                    return Ok(self.observe(message));
+            match &mut self.phase {
+                Phase::Pausing(until) => {
+                    tokio::time::sleep_until(*until).await;
+                    self.open();
                 }
-                Err(status) => {
-                    if let Some(gap) = self.broke(&status).await? {
-                        return Ok(gap);
+                Phase::Opening(index, opening) => {
+                    let (index, opened) = (*index, opening.await);
+                    match opened {
+                        Ok(stream) => self.phase = Phase::Open(index, Box::new(stream)),
+                        Err(status) => self.broke(index, &status)?,
                     }
+                }
+                Phase::Open(index, stream) => {
+                    let (index, said) = (*index, stream.message().await);
+                    match said {
+                        Ok(Some(message)) => {
+                            self.pauses = self.client.retry().pauses();
+                            return Ok(self.observe(message));
+                        }
+                        Ok(None) => self.broke(index, &Status::unavailable("the stream ended"))?,
+                        Err(status) => self.broke(index, &status)?,
+                    }
+                    let state = LeaderState::Unknown(UnknownReason::Unreachable);
+                    let reason = WatchReason::Visibility;
+                    return Ok(Observation { state, reason, age: Duration::ZERO });
                 }
             }
         }
     }
 
-    async fn open(&mut self) -> Result<Option<v1::WatchLeaderResponse>, Status> {
+    fn open(&mut self) {
         let (index, replica) = self.client.replicas().current();
-        let unfit = |error: Error| Status::invalid_argument(error.to_string());
-        let bookmark_interval = self.bookmark_interval;
-        let interval = bookmark_interval.map(|span| wire(span, "bookmark_interval")).transpose();
+        // One that is longer than the contract can say is as good as none.
+        let bookmark_interval =
+            self.bookmark_interval.and_then(|span| wire(span, "bookmark_interval").ok());
         let request = v1::WatchLeaderRequest {
             resource: self.resource.clone(),
             after_fencing_token: self.newest,
-            bookmark_interval: interval.map_err(unfit)?,
+            bookmark_interval,
         };
-        let mut service = LockServiceClient::new(replica.channel.clone());
-        let opening = timeout(self.client.retry().attempt_timeout, service.watch_leader(request));
-        let silent = |_| Status::unavailable("no answer in time");
-        let opened = opening.await.map_err(silent).and_then(|opened| opened);
-        match opened {
-            Ok(stream) => {
-                self.stream = Some((index, stream.into_inner()));
-                Ok(None)
-            }
-            Err(status) => {
-                self.client.replicas().avoid(index);
-                Err(status)
-            }
-        }
+        let mut service = LockServiceClient::new(replica.channel());
+        let bound = self.client.retry().attempt_timeout;
+        let opening = async move {
+            let opened = timeout(bound, service.watch_leader(request)).await;
+            let silent = |_| Status::unavailable("no answer in time");
+            opened.map_err(silent)?.map(Response::into_inner)
+        };
+        self.phase = Phase::Opening(index, Box::pin(opening));
     }
 
-    /// Says so once a gap, and pauses before the next try.
-    async fn broke(&mut self, status: &Status) -> Result<Option<Observation>, Error> {
-        if let Some((index, _)) = self.stream.take() {
-            self.client.replicas().avoid(index);
-        }
+    fn broke(&mut self, index: usize, status: &Status) -> Result<(), Error> {
+        self.client.replicas().blame(index, status);
         let error = Error::from_status(status);
+        let pause = self.pauses.next().max(error::retry_after(status).unwrap_or_default());
+        self.phase = Phase::Pausing(Instant::now() + pause);
         if !error.is_transient() {
             return Err(error);
         }
-        if !std::mem::replace(&mut self.told, true) {
-            let state = LeaderState::Unknown(UnknownReason::Unreachable);
-            let reason = WatchReason::Visibility;
-            return Ok(Some(Observation { state, reason, age: Duration::ZERO }));
-        }
-        let pause = self.pauses.next().max(error::retry_after(status).unwrap_or_default());
         tracing::debug!(self.resource, %error, ?pause, "a watch is opened again");
-        tokio::time::sleep(pause).await;
-        Ok(None)
+        Ok(())
     }
 
     fn observe(&mut self, message: v1::WatchLeaderResponse) -> Observation {

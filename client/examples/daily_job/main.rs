@@ -24,7 +24,7 @@ use store::{Store, Written};
 const RESOURCE: &str = "daily-job";
 const DAY: Duration = Duration::from_secs(1);
 /// How long the others wait for a leader that is frozen.
-const TTL: Duration = Duration::from_secs(2);
+const TTL: Duration = Duration::from_secs(5);
 /// How long the job takes.
 const WORK: Duration = Duration::from_millis(500);
 
@@ -49,7 +49,7 @@ async fn main() -> Result<()> {
 /// Campaigns, leads until the leadership is lost, and campaigns again.
 async fn lead(name: &str, election: &Election, store: &Store) -> Result<()> {
     loop {
-        let leadership = election.campaign([("pid", std::process::id().to_string())]).await?;
+        let leadership = election.campaign().await?;
         println!("{name}: elected, term {}", leadership.term());
         run_jobs(name, &leadership, store).await?;
         let reason = leadership.lost().await;
@@ -77,6 +77,7 @@ fn run_job(name: &str, store: &Store, token: u64) -> Result<()> {
     std::thread::sleep(WORK);
     match store.write(day, token, name)? {
         Written::Done => println!("{name}: day {day} is done"),
+        Written::Before => println!("{name}: day {day} was done by somebody else"),
         Written::Refused { newest } => {
             println!("{name}: refused by the store: token {token} is older than {newest}");
         }

@@ -19,6 +19,8 @@ pub(crate) struct Store {
 #[derive(Debug)]
 pub(crate) enum Written {
     Done,
+    /// Somebody has written this day.
+    Before,
     /// Somebody wrote with a higher token.
     Refused {
         newest: u64,
@@ -43,6 +45,9 @@ impl Store {
         let newest = newest.into_iter().max().unwrap_or(0);
         if token < newest {
             return Ok(Written::Refused { newest });
+        }
+        if day <= rows.lines().count() {
+            return Ok(Written::Before);
         }
         writeln!(file, "{day} {token} {name}")?;
         file.sync_data()?;

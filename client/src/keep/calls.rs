@@ -9,59 +9,52 @@ use crate::client::Client;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::guard::{Farewell, Guard, Tenure};
+use crate::keep::{farewell, part};
 use crate::lease::Lease;
 use crate::loss::Risk;
 use crate::replicas::Patience;
 
 /// A try is given up after this part of the ttl, so that another replica can be asked in time.
-const TRIES_PER_TTL: u32 = 5;
+const TRIES_PER_TTL: u32 = 4;
 const SHORTEST_TRY: Duration = Duration::from_millis(100);
 
 pub(crate) fn by_calls(client: Client, lease: Lease) -> Guard {
     let tenure = Arc::new(Tenure::new(lease));
-    let (keeper, farewell) = oneshot::channel();
-    tokio::spawn(keep(client.clone(), Arc::clone(&tenure), farewell));
+    let (keeper, told) = oneshot::channel();
+    tokio::spawn(keep(client.clone(), Arc::clone(&tenure), told));
     Guard::new(client, tenure, keeper)
 }
 
-async fn keep(client: Client, tenure: Arc<Tenure>, farewell: oneshot::Receiver<Farewell>) {
-    let farewell = tokio::select! {
-        _ = tenure.lost() => return,
-        () = renew(&client, &tenure) => return,
-        farewell = farewell => farewell,
+async fn keep(client: Client, tenure: Arc<Tenure>, told: oneshot::Receiver<Farewell>) {
+    let said = {
+        let renewal = async {
+            renew(&client, &tenure).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            said = farewell(&tenure, told) => said,
+            () = renewal => None,
+        }
     };
-    part(&client, &tenure, farewell.ok()).await;
-}
-
-/// The holder's last wish; `None` if it just went away.
-pub(crate) async fn part(client: &Client, tenure: &Tenure, farewell: Option<Farewell>) {
-    let Tenure { resource, lease_id, fencing_token, .. } = tenure;
-    match farewell {
-        Some(Farewell::Leave(done)) => drop(done),
-        Some(Farewell::Release(tell)) => {
-            // Nobody may be listening any more.
-            let _ = tell.send(client.release(resource, lease_id, *fencing_token).await);
-        }
-        None => {
-            if let Err(error) = client.release(resource, lease_id, *fencing_token).await {
-                tracing::debug!(resource, %error, "a dropped lock is left to its ttl");
-            }
-        }
+    if let Some(said) = said {
+        part(&client, &tenure, said).await;
     }
 }
 
 /// Until the lease is lost.
 async fn renew(client: &Client, tenure: &Tenure) {
     let mut pauses = client.retry().pauses();
-    let mut next = Moment::now().after(tenure.ttl / 3);
+    let mut next = tenure.renews_at();
     loop {
         tokio::time::sleep(next.remaining()).await;
-        let began = Moment::now();
+        if tenure.is_lost() {
+            return;
+        }
         match extend_once(client, tenure).await {
             Ok(lease) => {
                 tenure.renewed(lease);
                 pauses = client.retry().pauses();
-                next = began.after(tenure.ttl / 3);
+                next = tenure.renews_at();
             }
             Err(Error::Lost(reason)) => return tenure.lose(reason),
             Err(error) => {

@@ -15,6 +15,9 @@ use crate::clock::Moment;
 /// A connection that takes no more than this has stalled; what does not fit is not sent.
 const UNSENT: usize = 16;
 
+/// The server gives up a client from which it hears nothing for three heartbeats.
+const UNANSWERED: usize = 64;
+
 /// Dropped, it is reset.
 #[derive(Debug)]
 pub(crate) struct HoldStream {
@@ -56,6 +59,10 @@ impl HoldStream {
         let beat = Message::Heartbeat(HoldHeartbeat { sequence });
         if self.requests.try_send(HoldRequest { message: Some(beat) }).is_ok() {
             self.sent.push_back((sequence, sent));
+        }
+        // While it waits in the queue nothing answers; the last few are enough for the grant.
+        if self.sent.len() > UNANSWERED {
+            self.sent.pop_front();
         }
     }
 

@@ -1,347 +1,315 @@
-//! Renewal by heartbeats on a Hold stream, through one replica after the other.
+//! Renewal by heartbeats on a Hold stream, and on the next one when it is of no use any more.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use holdfast_proto::errors::reason;
 use holdfast_proto::v1;
 use holdfast_proto::v1::hold_response::Event;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tonic::Status;
 
-use crate::client::{Client, ReleaseOutcome};
+use crate::client::ReleaseOutcome;
 use crate::clock::Moment;
 use crate::error::{self, Error};
 use crate::guard::{Farewell, Guard, Tenure};
-use crate::keep::calls::part;
 use crate::keep::hold_stream::HoldStream;
-use crate::lease::{Lease, LeaseId};
+use crate::keep::open::{Failure, Granted, received, take};
+use crate::keep::{Dropped, farewell, part};
 use crate::lock::Lock;
 use crate::loss::{LossReason, Risk};
-
-/// How often a heartbeat goes out as long as the server has not said otherwise and the ttl is not known.
-const BEAT: Duration = Duration::from_secs(1);
-
-/// Takes the lock: opens a stream and waits on it, and on the next one if it breaks.
-pub(crate) async fn open(lock: &Lock, lease_id: LeaseId) -> Result<(HoldStream, Granted), Error> {
-    let client = &lock.client;
-    let waits_until = Moment::now().after(lock.wait);
-    let until = waits_until.after(client.retry().give_up_after);
-    let mut pauses = client.retry().pauses();
-    loop {
-        let start = lock.hold_start(&lease_id, 0, waits_until.remaining())?;
-        let (index, replica) = client.replicas().current();
-        let stream = connect(client, start).await;
-        let waited = match stream {
-            Ok(stream) => wait(lock, stream).await,
-            Err(failure) => Err(failure),
-        };
-        let Failure { error, hint } = match waited {
-            Ok(granted) => return Ok(granted),
-            Err(failure) => failure,
-        };
-        if !error.is_transient() {
-            return Err(error);
-        }
-        client.replicas().avoid(index);
-        let pause = pauses.next().max(hint);
-        if pause >= until.remaining() {
-            return Err(error);
-        }
-        let address = &replica.address;
-        tracing::warn!(lock.resource, address, %error, "waiting for a lock failed, trying again");
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// Why a stream is of no use any more.
-struct Failure {
-    error: Error,
-    /// How long the server asks to wait.
-    hint: Duration,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self { error, hint: Duration::ZERO }
-    }
-}
-
-impl From<tonic::Status> for Failure {
-    fn from(status: tonic::Status) -> Self {
-        let hint = error::retry_after(&status).unwrap_or_default();
-        Self { error: Error::from_status(&status), hint }
-    }
-}
-
-async fn connect(client: &Client, start: v1::HoldStart) -> Result<HoldStream, Failure> {
-    let (index, replica) = client.replicas().current();
-    let opening = HoldStream::open(index, replica.channel.clone(), start);
-    match timeout(client.retry().attempt_timeout, opening).await {
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(Error::Unreachable(format!("{} does not answer", replica.address)).into()),
-    }
-}
-
-/// Waits on a stream for the grant.
-async fn wait(lock: &Lock, mut stream: HoldStream) -> Result<(HoldStream, Granted), Failure> {
-    let mut interval = BEAT;
-    let mut next = Moment::now().after(interval);
-    loop {
-        let message = tokio::select! {
-            message = stream.message() => message?,
-            () = tokio::time::sleep(next.remaining()) => {
-                stream.beat();
-                next = Moment::now().after(interval);
-                continue;
-            }
-        };
-        match message.event {
-            Some(Event::Queued(queued)) => {
-                let told = queued.heartbeat_interval.and_then(|span| span.try_into().ok());
-                interval = told.unwrap_or(interval);
-                next = next.min(Moment::now().after(interval));
-                lock.on_queued.tell(queued);
-            }
-            Some(Event::Granted(lease)) => {
-                let granted = received(&lock.client, &mut stream, message.sequence, lease)?;
-                return Ok((stream, granted));
-            }
-            Some(Event::Contended(held)) => return Err(Error::Busy(held.into()).into()),
-            Some(Event::Lost(lost)) => {
-                return Err(Error::Lost(LossReason::from_wire(lost.reason())).into());
-            }
-            Some(Event::AtRisk(_)) => {}
-            Some(Event::Renewed(_) | Event::Released(_)) | None => {
-                return Err(Error::contract("an event that no Hold has before its grant").into());
-            }
-        }
-    }
-}
-
-/// A grant or a renewal, and when the message was sent that it answers.
-pub(crate) struct Granted {
-    lease: Lease,
-    asked: Moment,
-}
-
-fn received(
-    client: &Client,
-    stream: &mut HoldStream,
-    sequence: u64,
-    lease: v1::Lease,
-) -> Result<Granted, Error> {
-    let asked = stream.sent_at(sequence);
-    let asked = asked.ok_or_else(|| Error::contract("an answer to no heartbeat"))?;
-    Ok(Granted { lease: Lease::received(lease, asked, client.drift())?, asked })
-}
+use crate::retry::Pauses;
 
 /// Keeps a lock that `open` took.
 pub(crate) fn by_stream(lock: Lock, stream: HoldStream, granted: Granted) -> Guard {
     let client = lock.client.clone();
     let tenure = Arc::new(Tenure::new(granted.lease));
-    let (keeper, farewell) = oneshot::channel();
-    let keeping = Keeping { lock, tenure: Arc::clone(&tenure), stream, worked: granted.asked };
-    tokio::spawn(keeping.run(farewell));
+    let (keeper, told) = oneshot::channel();
+    let keeping = Keeping {
+        next_beat: tenure.renews_at(),
+        pauses: client.retry().pauses(),
+        lock,
+        tenure: Arc::clone(&tenure),
+        stream: Some(stream),
+        worked: granted.asked,
+        unanswered: false,
+        seeks: None,
+        attempts: FuturesUnordered::new(),
+        tried: 0,
+    };
+    tokio::spawn(keeping.run(told));
     Guard::new(client, tenure, keeper)
 }
 
 struct Keeping {
     lock: Lock,
     tenure: Arc<Tenure>,
-    stream: HoldStream,
-    /// When a message was sent that the stream has answered: then it was not broken yet.
+    /// `None`: it has ended.
+    stream: Option<HoldStream>,
+    /// When a message was sent that a stream has answered: it was not broken before.
     worked: Moment,
+    next_beat: Moment,
+    /// Nothing was heard since the last heartbeat.
+    unanswered: bool,
+    /// When to try to come back to the lease on another stream; `None` while this one is good.
+    seeks: Option<Moment>,
+    pauses: Pauses,
+    /// Streams that may have the lease, for all that is known. None is dropped before another one has it:
+    /// the server would take that for the end of this client, and give the lock back.
+    attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Box<Attempted>> + Send>>>,
+    /// The replica of the last of them.
+    tried: usize,
 }
 
-/// What becomes of a stream.
+/// How an attempt to come back ended.
+struct Attempted {
+    began: Moment,
+    replica: usize,
+    taken: Result<(HoldStream, Granted), Failure>,
+}
+
+/// What happened next.
 enum Turn {
-    /// It goes on.
-    On,
-    /// It is of no more use, and the lease may live: go on through the next one.
-    Move,
-    /// The lease is over.
-    Over,
+    Heard(Result<v1::HoldResponse, Status>),
+    Beat,
+    Seek,
+    Came(Box<Attempted>),
 }
 
 impl Keeping {
-    async fn run(mut self, farewell: oneshot::Receiver<Farewell>) {
+    async fn run(mut self, told: oneshot::Receiver<Farewell>) {
         let tenure = Arc::clone(&self.tenure);
-        let farewell = tokio::select! {
-            _ = tenure.lost() => return,
-            () = self.keep() => return,
-            farewell = farewell => farewell,
+        let said = {
+            let keeping = async {
+                self.keep().await;
+                // The streams stay open until the holder is gone or the deadline has come: the end of one
+                // gives the lock back.
+                std::future::pending().await
+            };
+            tokio::select! {
+                said = farewell(&tenure, told) => said,
+                () = keeping => None,
+            }
         };
-        self.part(farewell.ok()).await;
+        if let Some(said) = said {
+            self.part(said).await;
+        }
     }
 
     /// Until the lease is lost.
     async fn keep(&mut self) {
-        let beat = self.tenure.ttl / 3;
-        let mut next = Moment::now().after(beat);
-        let mut unanswered = false;
         while !self.tenure.is_lost() {
-            let turn = tokio::select! {
-                message = self.stream.message() => {
-                    unanswered = false;
-                    self.hear(message)
-                }
-                () = tokio::time::sleep(next.remaining()) => {
-                    next = Moment::now().after(beat);
-                    // A replica that is frozen or cut off says nothing at all.
-                    match std::mem::replace(&mut unanswered, true) {
-                        true => {
-                            self.tenure.endangered(Risk::Unreachable);
-                            Turn::Move
-                        }
-                        false => {
-                            self.stream.beat();
-                            Turn::On
-                        }
-                    }
-                }
-            };
-            match turn {
-                Turn::On => {}
-                Turn::Over => return,
-                Turn::Move => {
-                    self.move_on().await;
-                    next = Moment::now().after(beat);
-                    unanswered = false;
-                }
+            match self.turn().await {
+                Turn::Heard(Ok(message)) => self.hear(message),
+                Turn::Heard(Err(status)) => self.hear_of_end(&status),
+                Turn::Beat => self.beat(),
+                Turn::Seek => self.try_to_come_back(),
+                Turn::Came(attempted) => self.come(*attempted),
             }
         }
     }
 
-    fn hear(&mut self, message: Result<v1::HoldResponse, tonic::Status>) -> Turn {
-        let v1::HoldResponse { sequence, event } = match message {
-            Ok(message) => message,
-            Err(status) => return self.hear_of_end(&status),
+    async fn turn(&mut self) -> Turn {
+        let heard = async {
+            match &mut self.stream {
+                Some(stream) => stream.message().await,
+                None => std::future::pending().await,
+            }
         };
-        match event {
+        let seeks = async {
+            match self.seeks {
+                Some(moment) => tokio::time::sleep(moment.remaining()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            message = heard => Turn::Heard(message),
+            Some(attempted) = self.attempts.next() => Turn::Came(attempted),
+            () = tokio::time::sleep(self.next_beat.remaining()) => Turn::Beat,
+            () = seeks => Turn::Seek,
+        }
+    }
+
+    fn beat(&mut self) {
+        // A replica that is frozen or cut off says nothing at all.
+        if std::mem::replace(&mut self.unanswered, true) {
+            self.tenure.endangered(Risk::Unreachable);
+            if let Some(stream) = &self.stream {
+                self.lock.client.replicas().avoid(stream.replica);
+            }
+            self.seek();
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.beat();
+        }
+        self.next_beat = Moment::now().after(self.tenure.ttl / 3);
+    }
+
+    fn hear(&mut self, message: v1::HoldResponse) {
+        let Some(stream) = &mut self.stream else { return };
+        self.unanswered = false;
+        match message.event {
             Some(Event::Renewed(lease) | Event::Granted(lease)) => {
-                match received(&self.lock.client, &mut self.stream, sequence, lease) {
+                match received(&self.lock.client, stream, message.sequence, lease) {
                     Ok(granted) => self.renewed(granted),
                     Err(error) => tracing::warn!(self.lock.resource, %error, "a strange renewal"),
                 }
-                Turn::On
             }
             Some(Event::AtRisk(risk)) => {
                 let risk = Risk::from_wire(risk.reason());
                 self.tenure.endangered(risk);
-                if risk == Risk::ServerDraining { Turn::Move } else { Turn::On }
+                if risk == Risk::ServerDraining {
+                    let replica = stream.replica;
+                    self.lock.client.replicas().leave(replica);
+                    self.seek();
+                }
             }
-            Some(Event::Lost(lost)) => {
-                self.tenure.lose(LossReason::from_wire(lost.reason()));
-                Turn::Over
-            }
-            Some(Event::Queued(_) | Event::Contended(_) | Event::Released(_)) | None => Turn::On,
+            Some(Event::Lost(lost)) => self.tenure.lose(LossReason::from_wire(lost.reason())),
+            Some(Event::Queued(_) | Event::Contended(_) | Event::Released(_)) | None => {}
         }
     }
 
     fn renewed(&mut self, granted: Granted) {
         self.worked = self.worked.max(granted.asked);
         self.tenure.renewed(granted.lease);
+        self.next_beat = self.tenure.renews_at();
     }
 
-    fn hear_of_end(&self, status: &tonic::Status) -> Turn {
+    fn hear_of_end(&mut self, status: &Status) {
         let error = Error::from_status(status);
         tracing::warn!(self.lock.resource, %error, "the stream of a lock ended");
+        if let Some(stream) = self.stream.take() {
+            self.lock.client.replicas().blame(stream.replica, status);
+        }
         match error {
-            Error::Lost(reason) => {
-                self.tenure.lose(reason);
-                Turn::Over
-            }
+            Error::Lost(reason) => return self.tenure.lose(reason),
+            // By this client itself, which is coming back through the same replica.
+            Error::Superseded if !self.attempts.is_empty() => {}
             // Somebody else goes on with this lease: not for this holder.
-            Error::Superseded => {
-                self.tenure.lose(LossReason::Taken);
-                Turn::Over
-            }
-            // The server ended it, and has left the lease to its ttl (docs/adr/0007).
-            _ if error::reason_of(status).is_some() => {
-                self.tenure.endangered(Risk::Unreachable);
-                Turn::Move
-            }
+            Error::Superseded => return self.tenure.lose(LossReason::Taken),
+            _ if leaves_the_lease(status) => self.tenure.endangered(Risk::Unreachable),
             // The server may see the same as the end of this client, and give the lock back after its
             // grace, counted from a moment that is not known here: at the earliest from the last one at
             // which the stream worked.
-            _ => {
-                self.tenure.cut_short(Risk::Disconnected, self.worked.after(self.lock.grace));
-                Turn::Move
-            }
+            _ => self.doubt(self.worked),
+        }
+        self.seek();
+    }
+
+    fn doubt(&self, worked: Moment) {
+        self.tenure.cut_short(Risk::Disconnected, worked.after(self.lock.grace));
+    }
+
+    fn seek(&mut self) {
+        if self.seeks.is_none() {
+            self.pauses = self.lock.client.retry().pauses();
+            self.seeks = Some(Moment::now());
         }
     }
 
-    /// Comes back to the lease on another stream, as often as it takes. The old stream is dropped when
-    /// the new one has the lease: its end would give the lock back.
-    async fn move_on(&mut self) {
-        let client = &self.lock.client;
-        client.replicas().avoid(self.stream.replica);
-        let mut pauses = client.retry().pauses();
-        loop {
-            let (index, _) = client.replicas().current();
-            match self.reattach().await {
-                Ok((stream, granted)) => {
-                    self.stream = stream;
-                    return self.renewed(granted);
-                }
-                Err(Error::Lost(reason)) => return self.tenure.lose(reason),
-                Err(error) => {
-                    tracing::warn!(self.lock.resource, %error, "coming back to a lock failed");
-                    if let Error::NoQuorum { .. } = error {
-                        self.tenure.endangered(Risk::NoQuorum);
-                    }
-                    client.replicas().avoid(index);
-                }
-            }
-            tokio::time::sleep(pauses.next()).await;
-        }
-    }
-
-    async fn reattach(&self) -> Result<(HoldStream, Granted), Error> {
+    fn try_to_come_back(&mut self) {
         let Tenure { lease_id, fencing_token, ttl, .. } = self.tenure.as_ref();
-        let start = self.lock.hold_start(lease_id, *fencing_token, Duration::ZERO)?;
         let bound = (*ttl / 3).min(self.lock.client.retry().attempt_timeout);
-        let coming = async {
-            let stream = connect(&self.lock.client, start).await?;
-            wait(&self.lock, stream).await
+        self.seeks = Some(Moment::now().after(bound + self.pauses.next()));
+        // What does not fit was refused before the first grant.
+        let Ok(start) = self.lock.hold_start(lease_id, *fencing_token, Duration::ZERO) else {
+            return;
         };
-        match timeout(bound, coming).await {
-            Ok(come) => come.map_err(|failure| failure.error),
-            Err(_) => Err(Error::Unreachable("no answer in time".to_owned())),
+        if !self.attempts.is_empty() {
+            // The one before is silent.
+            self.lock.client.replicas().avoid(self.tried);
         }
+        let (replica, _) = self.lock.client.replicas().current();
+        self.tried = replica;
+        let lock = self.lock.clone();
+        self.attempts.push(Box::pin(async move {
+            let began = Moment::now();
+            Box::new(Attempted { began, replica, taken: take(&lock, replica, start).await })
+        }));
     }
 
-    async fn part(mut self, farewell: Option<Farewell>) {
-        let farewell = match farewell {
-            Some(leave @ Farewell::Leave(_)) => {
-                return part(&self.lock.client, &self.tenure, Some(leave)).await;
+    fn come(&mut self, attempted: Attempted) {
+        let Attempted { began, replica, taken } = attempted;
+        let failure = match taken {
+            Ok((stream, granted)) => {
+                // The lease is its own: the end of the others gives nothing back (docs/adr/0002).
+                self.stream = Some(stream);
+                self.attempts.clear();
+                self.seeks = None;
+                self.unanswered = false;
+                return self.renewed(granted);
             }
-            other => other,
+            Err(failure) => failure,
         };
-        self.stream.release();
-        let patience = self.lock.client.retry().attempt_timeout;
-        let released = timeout(patience, self.released()).await;
-        match (released, farewell) {
-            (Ok(Some(outcome)), Some(Farewell::Release(tell))) => {
+        let error = failure.error();
+        tracing::warn!(self.lock.resource, %error, "coming back to a lock failed");
+        match (&failure, &error) {
+            (_, Error::Lost(reason)) => return self.tenure.lose(*reason),
+            (_, Error::NoQuorum { .. }) => self.tenure.endangered(Risk::NoQuorum),
+            // It may have been granted, and taken for this client's end.
+            (Failure::Status(status), _)
+                if error::reason_of(status).is_none() && !error::was_never_sent(status) =>
+            {
+                self.doubt(began);
+            }
+            _ => {}
+        }
+        if let Failure::Status(status) = &failure {
+            self.lock.client.replicas().blame(replica, status);
+        }
+        let pause = Moment::now().after(self.pauses.next());
+        self.seeks = self.seeks.map(|seeks| seeks.min(pause));
+    }
+
+    async fn part(mut self, said: Result<Farewell, Dropped>) {
+        let client = &self.lock.client;
+        if let Ok(Farewell::Leave(_)) = said {
+            // After an extend beside it the end of a stream leaves the lease to its ttl (docs/adr/0007).
+            let left = match self.tenure.extend_request() {
+                Ok(request) => client.send_extend(request, client.patience()).await,
+                Err(error) => Err(error),
+            };
+            match left {
+                Ok(lease) => self.tenure.renewed(lease),
+                Err(_) => self.tenure.cut_short(Risk::Disconnected, Moment::now()),
+            }
+            self.stream = None;
+            return part(client, &self.tenure, said).await;
+        }
+        let patience = client.retry().attempt_timeout;
+        match (timeout(patience, self.release()).await, said) {
+            (Ok(Some(outcome)), Ok(Farewell::Release(tell))) => {
                 // Nobody may be listening any more.
                 let _ = tell.send(Ok(outcome));
             }
             (Ok(Some(_)), _) => {}
             // The stream does not say: ask elsewhere.
-            (_, farewell) => part(&self.lock.client, &self.tenure, farewell).await,
+            (_, said) => part(&self.lock.client, &self.tenure, said).await,
         }
     }
 
-    async fn released(&mut self) -> Option<ReleaseOutcome> {
+    /// Gives the lock back on its stream; `None` if that does not say how it went.
+    async fn release(&mut self) -> Option<ReleaseOutcome> {
+        let stream = self.stream.as_mut()?;
+        stream.release();
         loop {
-            match self.stream.message().await.ok()?.event? {
-                Event::Released(outcome) => {
+            match stream.message().await.ok()?.event {
+                Some(Event::Released(outcome)) => {
                     let outcome = v1::ReleaseOutcome::try_from(outcome).unwrap_or_default();
                     return Some(ReleaseOutcome::from_wire(outcome));
                 }
-                Event::Lost(_) => return None,
+                Some(Event::Lost(_)) => return None,
                 _ => {}
             }
         }
     }
+}
+
+/// The server ended the stream by itself, and leaves the lease to its ttl (docs/adr/0007).
+fn leaves_the_lease(status: &Status) -> bool {
+    let kept = [reason::SERVER_DRAINING, reason::INVALID_ARGUMENT, reason::MALFORMED_MESSAGE];
+    error::reason_of(status).is_some_and(|reason| kept.contains(&reason))
 }

@@ -7,8 +7,6 @@ use tokio::time::timeout;
 
 use crate::{BOUND, LONG, client, cluster};
 
-const NO_VALUE: [(&str, &str); 0] = [];
-
 /// Reads until a state of this kind.
 async fn until(watch: &mut Watch, kind: impl Fn(&Observation) -> bool) -> Observation {
     let wanted = async {
@@ -37,13 +35,13 @@ async fn a_leader_publishes_resigns_and_is_followed() {
     assert_eq!(first.reason, WatchReason::Snapshot);
     assert!(matches!(first.state, LeaderState::Vacant { .. }));
 
-    let one = election(0, "one").campaign([("address", "a:1")]).await.unwrap();
+    let one = election(0, "one").value("address", "a:1").campaign().await.unwrap();
     let seen = led_by(&mut watch, "one").await;
     let leader = seen.state.leader().unwrap();
     assert_eq!((leader.term, leader.metadata["address"].as_str()), (one.term(), "a:1"));
 
     let two = election(1, "two");
-    let two = tokio::spawn(async move { two.campaign(NO_VALUE).await });
+    let two = tokio::spawn(async move { two.campaign().await });
     cluster.replicas[1].wait_status(BOUND, |status| status.waiters == 1).await.unwrap();
 
     one.proclaim([("address", "a:2")]).await.unwrap();
@@ -61,7 +59,7 @@ async fn a_leader_publishes_resigns_and_is_followed() {
 async fn a_watch_goes_on_through_another_replica() {
     let mut cluster = cluster(3, 2).await;
     let one = client(&cluster, [1], "one").election("e").ttl(LONG);
-    let leadership = one.campaign(NO_VALUE).await.unwrap();
+    let leadership = one.campaign().await.unwrap();
     let mut watch = client(&cluster, [0, 1], "observer").watch("e");
     led_by(&mut watch, "one").await;
     cluster.replicas[0].kill().unwrap();
@@ -82,7 +80,7 @@ async fn a_watch_says_when_nothing_can_be_read() {
     // Nobody can have forgotten a term that was seen; so what is read is not the newest.
     assert_eq!(seen.state, LeaderState::Unknown(UnknownReason::StaleView));
     let one = client(&cluster, [0], "one").election("e").ttl(LONG);
-    let leadership = one.campaign(NO_VALUE).await.unwrap();
+    let leadership = one.campaign().await.unwrap();
     led_by(&mut watch, "one").await;
     for master in &cluster.masters {
         master.freeze().unwrap();
