@@ -283,7 +283,8 @@ impl Driver {
     fn flush(&mut self) {
         while let Some(output) = self.replica.poll_output() {
             match output {
-                Output::Ask(ask) => self.slots[ask.master.index()].batch.push(ask),
+                Output::Ask(ask, _) => self.slots[ask.master.index()].batch.push(ask),
+                Output::Overdue(..) => {}
                 Output::Answer(id, answer) => self.deliver(id, answer),
                 Output::Event(id, event) => self.tell(id, event),
                 Output::View(resource, view) => self.hub.show(&resource, view),
