@@ -161,3 +161,103 @@ impl Extractor for Headers<'_> {
         self.0.keys().map(http::HeaderName::as_str).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::traces::testing::{Kept, get};
+    use opentelemetry::trace::TraceId;
+
+    const ACQUIRE: &str = "/holdfast.v1.LockService/Acquire";
+    const KEEP_ALIVE: &str = "/holdfast.v1.LockService/KeepAlive";
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn traceparent(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(TRACEPARENT), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_decision_of_the_caller_is_followed_and_that_of_the_ratio_otherwise() {
+        let header = |flags: &str| traceparent(&format!("00-{TRACE}-00f067aa0ba902b7-{flags}"));
+        for (ratio, headers, sampled) in [
+            (0.0, header("01"), true),
+            (1.0, header("00"), false),
+            (0.0, HeaderMap::new(), false),
+            (1.0, HeaderMap::new(), true),
+            (0.0, traceparent("nonsense"), false),
+            (1.0, traceparent("nonsense"), true),
+        ] {
+            let (kept, traces) = Kept::traces(ratio);
+            let begun = traces.begin(ACQUIRE, &headers);
+            assert_eq!(begun.is_some(), sampled, "{ratio} {headers:?}");
+            drop(begun);
+            let spans = kept.spans(&traces);
+            assert_eq!(spans.len(), usize::from(sampled));
+            let same = spans
+                .iter()
+                .all(|span| span.span_context.trace_id() == TraceId::from_hex(TRACE).unwrap());
+            assert_eq!(same && sampled, headers == header("01"), "{spans:?}");
+        }
+    }
+
+    #[test]
+    fn paths_of_strangers_are_no_spans() {
+        let (_, traces) = Kept::traces(1.0);
+        for path in ["/grpc.health.v1.Health/Check", "/holdfast.v1.LockService/Steal", "", "other"]
+        {
+            assert!(traces.begin(path, &HeaderMap::new()).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_current_only_while_it_is_entered() {
+        let (kept, traces) = Kept::traces(1.0);
+        let span = traces.begin(ACQUIRE, &HeaderMap::new()).unwrap();
+        assert!(parent().is_none());
+        name_resource(&Resource::new("nobody's"));
+        let entered = span.enter();
+        assert!(parent().is_some());
+        name_resource(&Resource::new("mine"));
+        note_outcome("held");
+        drop(entered);
+        note_outcome("nobody's");
+        assert!(parent().is_none());
+        drop(span);
+
+        let [span] = &kept.spans(&traces)[..] else { panic!("one") };
+        assert_eq!(
+            (get(span, words::RESOURCE), get(span, words::OUTCOME)),
+            ("mine".into(), "held".into())
+        );
+        assert_eq!(get(span, words::RPC_STATUS), "1", "nobody answered it");
+    }
+
+    #[test]
+    fn what_is_about_many_resources_names_none() {
+        let (kept, traces) = Kept::traces(1.0);
+        let span = traces.begin(KEEP_ALIVE, &HeaderMap::new()).unwrap();
+        let entered = span.enter();
+        for resource in ["a", "b"] {
+            name_resource(&Resource::new(resource));
+            note_outcome("renewed");
+        }
+        assert!(parent().is_some(), "its rounds do");
+        drop(entered);
+        drop(span);
+        let [span] = &kept.spans(&traces)[..] else { panic!("one") };
+        assert_eq!(span.attributes.len(), 4, "{span:?}");
+    }
+
+    #[test]
+    fn faults_of_the_server_are_errors_and_no_others() {
+        let (kept, traces) = Kept::traces(1.0);
+        for (code, reason) in [(0, None), (9, Some("LEASE_LOST")), (14, Some("NO_QUORUM"))] {
+            traces.begin(ACQUIRE, &HeaderMap::new()).unwrap().answered(code, reason);
+        }
+        let spans = kept.spans(&traces);
+        let status = |at: usize| spans[at].status.clone();
+        assert_eq!((status(0), status(1)), (Status::Unset, Status::Unset));
+        assert_eq!(status(2), Status::error("NO_QUORUM"));
+        assert_eq!(get(&spans[1], words::REASON), "LEASE_LOST");
+    }
+}

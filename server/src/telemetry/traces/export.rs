@@ -151,3 +151,18 @@ impl<E: SpanExporter> SpanExporter for Noted<E> {
         self.exporter.set_resource(resource);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::traces::testing::Kept;
+
+    #[tokio::test]
+    async fn what_is_left_is_sent_at_the_end_and_nothing_after_it() {
+        let (kept, traces) = Kept::traces(1.0);
+        let path = "/holdfast.v1.LockService/Acquire";
+        drop(traces.begin(path, &http::HeaderMap::new()).unwrap());
+        traces.clone().close().await;
+        assert_eq!(kept.exported().len(), 1);
+        assert!(traces.begin(path, &http::HeaderMap::new()).is_none());
+    }
+}

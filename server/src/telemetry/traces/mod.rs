@@ -23,6 +23,9 @@ mod rounds;
 mod under_way;
 mod words;
 
+#[cfg(test)]
+mod testing;
+
 pub use call::{CallSpan, Parent, name_resource, note_answer, note_outcome, parent};
 pub use export::{Traces, TracesError};
 pub use rounds::Rounds;

@@ -161,3 +161,142 @@ impl UnderWay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::traces::testing::{Kept, get};
+    use crate::telemetry::traces::words;
+    use holdfast_engine::{MasterSet, Request, RunId, Window};
+    use http::HeaderMap;
+    use opentelemetry_sdk::trace::SpanData;
+
+    const WATCH: &str = "/holdfast.v1.LockService/WatchLeader";
+
+    struct Scene {
+        kept: Kept,
+        traces: Traces,
+        under_way: UnderWay,
+        last: u64,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let (kept, traces) = Kept::traces(1.0);
+            let under_way = UnderWay::new(&traces, ["a", "b", "c"], 2);
+            Self { kept, traces, under_way, last: 0 }
+        }
+
+        fn parent(&self) -> Parent {
+            let span = self.traces.begin(WATCH, &HeaderMap::new()).unwrap();
+            let _current = span.enter();
+            crate::telemetry::parent().unwrap()
+        }
+
+        /// A read of all masters, of which only the first so many can be asked: their asks.
+        fn read(&mut self, cause: Cause, reachable: u8) -> Vec<u64> {
+            let masters = MasterSet::from_iter((0..3).map(MasterId));
+            let step = Step { number: self.last + 1, masters, cause };
+            let mut asks = Vec::new();
+            for master in (0..reachable).map(MasterId) {
+                self.last += 1;
+                let request = Request::Read { resource: Resource::new("r") };
+                let (run, window) = (RunId("run".into()), Window::ANY);
+                let ask = Ask { master, id: self.last, run, window, request };
+                self.under_way.asked(&ask, step);
+                asks.push(self.last);
+            }
+            asks
+        }
+
+        fn answer(&mut self, ask: u64, answer: Answer) {
+            self.under_way.ends(ask, || answer);
+        }
+
+        fn ended(&self, name: &str) -> Vec<SpanData> {
+            let mut spans = self.kept.spans(&self.traces);
+            spans.retain(|span| span.name == name);
+            spans
+        }
+
+        fn is_empty(&self) -> bool {
+            let UnderWay { callers, rounds, asks, .. } = &self.under_way;
+            callers.is_empty() && rounds.is_empty() && asks.is_empty()
+        }
+    }
+
+    #[test]
+    fn a_round_ends_with_its_last_answer_and_its_call_is_forgotten_after_that() {
+        let (mut scene, id) = (Scene::new(), CallId(7));
+        let parent = scene.parent();
+        scene.under_way.called(id, parent);
+        let asks = scene.read(Cause::Call(id), 3);
+        scene.under_way.written();
+        scene.answer(asks[0], Answer::Ok);
+        scene.answer(asks[2], Answer::Ok);
+        scene.under_way.ended(id);
+        scene.under_way.written();
+        assert!(scene.ended("read").is_empty() && !scene.is_empty(), "one is still out");
+
+        scene.answer(asks[1], Answer::Unknown(Silence::Timeout));
+        let repair = scene.read(Cause::Call(id), 1);
+        scene.under_way.written();
+        scene.answer(repair[0], Answer::Ok);
+        scene.under_way.written();
+        assert!(scene.is_empty(), "{:?}", scene.under_way);
+        assert!(scene.read(Cause::Call(id), 3).len() == 3 && scene.is_empty(), "nobody's");
+
+        let [round, after] = &scene.ended("read")[..] else { panic!("two rounds") };
+        assert_eq!(
+            (get(round, words::VOTES), get(round, words::QUORUM_REACHED)),
+            ("2".into(), "true".into())
+        );
+        assert_eq!(round.events.len(), 1, "decided once");
+        assert_eq!(get(round, words::NOT_ASKED), "");
+        assert!(get(after, words::NOT_ASKED).contains("b"), "{after:?}");
+        assert_eq!(get(after, words::QUORUM_REACHED), "false");
+        let [late] = &scene.ended("read b")[..] else { panic!("one") };
+        assert_eq!(
+            (get(late, words::ANSWER), get(late, words::REASON)),
+            ("unknown".into(), "timeout".into())
+        );
+        assert_eq!(late.parent_span_id, round.span_context.span_id());
+    }
+
+    #[test]
+    fn a_connection_that_is_lost_ends_what_is_out_there_and_nothing_else() {
+        let (mut scene, id) = (Scene::new(), CallId(7));
+        let parent = scene.parent();
+        scene.under_way.called(id, parent);
+        let asks = scene.read(Cause::Call(id), 3);
+        scene.under_way.lost(MasterId(1));
+        assert_eq!(scene.under_way.asks.len(), 2);
+        scene.answer(asks[1], Answer::Ok);
+        for ask in [asks[0], asks[2]] {
+            scene.answer(ask, Answer::Refused("misfit"));
+        }
+        let [round] = &scene.ended("read")[..] else { panic!("one round") };
+        assert_eq!(
+            get(round, words::VOTES),
+            "0",
+            "an answer that comes after all counts for nothing"
+        );
+    }
+
+    #[test]
+    fn readings_hang_below_a_watch_that_is_still_there() {
+        let (mut scene, r) = (Scene::new(), Resource::new("r"));
+        let (first, second) = (scene.parent(), scene.parent());
+        scene.under_way.watched(&r, &first);
+        scene.under_way.watched(&r, &second);
+        drop(first);
+        assert_eq!(scene.read(Cause::Watches, 3).len(), 3);
+        assert_eq!(scene.under_way.rounds.len(), 1);
+        drop(second);
+        scene.read(Cause::Watches, 3);
+        scene.read(Cause::Upkeep, 3);
+        assert_eq!(scene.under_way.rounds.len(), 1, "for nobody");
+        scene.under_way.unwatched(&r);
+        assert!(scene.under_way.watchers.is_empty());
+    }
+}
