@@ -66,7 +66,7 @@ impl App {
             masters: master_names(&config),
             streams: grpc::Streams::new(config.limits.max_streams),
         };
-        let settings = grpc::Settings { traces: traces.clone(), ..grpc_settings(&config)? };
+        let settings = grpc_settings(&config, traces.clone())?;
         let grpc =
             grpc::serve(grpc_listener, context, settings, readiness.clone(), stopped(grpc_stopped));
         let shown = admin::Admin { readiness: readiness.clone(), metrics };
@@ -190,7 +190,7 @@ fn master_names(config: &Config) -> grpc::MasterNames {
     }))
 }
 
-fn grpc_settings(config: &Config) -> Result<grpc::Settings> {
+fn grpc_settings(config: &Config, traces: Option<Traces>) -> Result<grpc::Settings> {
     let tls = match &config.grpc.tls {
         None => None,
         Some(tls) => Some(grpc::Tls {
@@ -205,7 +205,7 @@ fn grpc_settings(config: &Config) -> Result<grpc::Settings> {
         max_ttl: config.lease.max_ttl,
         linger: config.grpc.drain_timeout,
         tls,
-        traces: None,
+        traces,
     })
 }
 
