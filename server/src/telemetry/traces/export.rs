@@ -46,7 +46,7 @@ pub enum TracesError {
     /// Most likely the certificates of this machine.
     #[error("the way to the collector cannot be set up")]
     Transport(#[source] tonic::transport::Error),
-    /// The variables of OpenTelemetry ask for something that it cannot, such as compression.
+    /// The exporter does not want it so.
     #[error("the exporter of spans cannot be set up")]
     Exporter(#[source] ExporterBuildError),
 }
