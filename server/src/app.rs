@@ -1,11 +1,12 @@
 //! Composition: the one file that knows everyone. Config → build → serve → drain.
 
-use crate::config::{Backend, Config, Fingerprint, Master, MasterTls, RedisEndpoint};
+use crate::config::{Backend, Config, Fingerprint, Master, MasterTls, RedisEndpoint, Telemetry};
 use crate::masters::memory::dev_masters;
 use crate::masters::redis::{Deployment, Endpoint, RedisConnector, Tls};
 use crate::masters::{Connector, MISFIT};
+use crate::telemetry::Traces;
 use crate::{admin, driver, grpc, telemetry};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -43,7 +44,9 @@ impl App {
         let connectors = connectors(&config)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).context("the system has no randomness")?;
-        let (driver, engine) = driver::spawn(Arc::clone(&params), connectors, seed);
+        let traces = traces(&config)?;
+        let (driver, engine) =
+            driver::spawn(Arc::clone(&params), connectors, seed, traces.as_ref());
         let readiness = admin::Readiness::new();
         let look = tokio::spawn(keep_looking(
             driver.clone(),
@@ -63,7 +66,7 @@ impl App {
             masters: master_names(&config),
             streams: grpc::Streams::new(config.limits.max_streams),
         };
-        let settings = grpc_settings(&config)?;
+        let settings = grpc_settings(&config, traces.clone())?;
         let grpc =
             grpc::serve(grpc_listener, context, settings, readiness.clone(), stopped(grpc_stopped));
         let shown = admin::Admin { readiness: readiness.clone(), metrics };
@@ -80,13 +83,17 @@ impl App {
             drop(stop_grpc);
         };
         let served = tokio::select! {
-            (served, ()) = async { tokio::join!(grpc, ending) } => served,
+            (served, ()) = async { tokio::join!(grpc, ending) } => Ok(served),
             // It must not go on answering that it is ready.
-            ended = engine => {
-                ended.context("the engine panicked")?;
-                bail!("the engine ended");
-            }
+            ended = engine => match ended {
+                Ok(()) => Err(anyhow!("the engine ended")),
+                Err(panicked) => Err(panicked).context("the engine panicked"),
+            },
         };
+        if let Some(traces) = traces {
+            traces.close().await;
+        }
+        let served = served?;
         look.abort();
         drop(stop_admin);
         admin.await.context("the admin server panicked")??;
@@ -183,7 +190,7 @@ fn master_names(config: &Config) -> grpc::MasterNames {
     }))
 }
 
-fn grpc_settings(config: &Config) -> Result<grpc::Settings> {
+fn grpc_settings(config: &Config, traces: Option<Traces>) -> Result<grpc::Settings> {
     let tls = match &config.grpc.tls {
         None => None,
         Some(tls) => Some(grpc::Tls {
@@ -198,7 +205,17 @@ fn grpc_settings(config: &Config) -> Result<grpc::Settings> {
         max_ttl: config.lease.max_ttl,
         linger: config.grpc.drain_timeout,
         tls,
+        traces,
     })
+}
+
+fn traces(config: &Config) -> Result<Option<Traces>> {
+    let Telemetry { otlp_endpoint, sample_ratio } = &config.telemetry;
+    let Some(endpoint) = otlp_endpoint else { return Ok(None) };
+    let traces =
+        Traces::to_collector(endpoint, *sample_ratio).context("telemetry.otlp_endpoint")?;
+    info!(%endpoint, sample_ratio, "spans of calls go to a collector");
+    Ok(Some(traces))
 }
 
 /// Tells health, readiness and metrics what the replica sees.

@@ -348,7 +348,8 @@ fn configure(
     Ok(move |command: &mut Command| {
         command.args(args);
         for (key, _) in env::vars_os() {
-            if key.to_string_lossy().starts_with("HOLDFAST_") {
+            let name = key.to_string_lossy();
+            if ["HOLDFAST_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix)) {
                 command.env_remove(key);
             }
         }

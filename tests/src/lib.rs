@@ -19,6 +19,7 @@ pub mod redis_server;
 pub mod streams;
 
 pub mod certs;
+pub mod otlp;
 pub mod proxy;
 pub mod wall_clock;
 

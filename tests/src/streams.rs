@@ -233,7 +233,8 @@ pub fn is_vacant(response: &WatchLeaderResponse) -> bool {
     matches!(&response.state, Some(v1::watch_leader_response::State::Vacant(_)))
 }
 
-fn outgoing_stream<T: Send + 'static>(
+/// What is sent there, as the requests of a call.
+pub fn outgoing_stream<T: Send + 'static>(
     receiver: mpsc::UnboundedReceiver<T>,
 ) -> impl stream::Stream<Item = T> + Send + 'static {
     stream::unfold(receiver, |mut receiver| async move {

@@ -410,7 +410,7 @@ impl World {
         for replica in 0..self.replicas.len() {
             while let Some(output) = self.replicas[replica].poll_output() {
                 match output {
-                    Output::Ask(ask) => {
+                    Output::Ask(ask, _) => {
                         let kind = format!("{:?}", ask.request);
                         let kind = kind.split([' ', '{']).next().unwrap_or_default().to_owned();
                         *self.asked.entry(kind).or_default() += 1;
@@ -437,6 +437,8 @@ impl World {
                             shown.push((self.now, view));
                         }
                     }
+                    // The replica counts it as unknown; whatever answers later is still heard.
+                    Output::Overdue(..) => {}
                     Output::Reset(master) => {
                         *self.generations.entry((replica, master)).or_default() += 1;
                         self.schedule(

@@ -36,6 +36,7 @@ mod reading;
 mod release;
 mod replica;
 mod script;
+mod step;
 mod tally;
 mod time;
 mod view;
@@ -65,6 +66,7 @@ pub use script::{
     Ask, Body, Change, Claim, Deletion, Lock, Notice, Occupant, Renewal, Reply, Request, Standing,
     Window,
 };
+pub use step::{Cause, Step};
 pub use tally::Tally;
 pub use time::{Instant, Now};
 pub use view::{Ending, Seen, View};

@@ -347,17 +347,17 @@ impl Master {
 
     /// Requests that are overdue now. They leave it stalled: nothing more is asked of it until it
     /// answers, or is connected anew.
-    pub(crate) fn expire(&mut self, params: &Params, now: Instant) -> Vec<Purpose> {
+    pub(crate) fn expire(&mut self, params: &Params, now: Instant) -> Vec<(u64, Purpose)> {
         let timeout = params.command_timeouts[self.id.index()];
-        let mut purposes = Vec::new();
+        let mut overdue = Vec::new();
         for o in self.outstanding.iter_mut().filter(|o| !o.expired && now >= o.sent + timeout) {
             o.expired = true;
-            purposes.push(o.purpose.clone());
+            overdue.push((o.id, o.purpose.clone()));
         }
-        if !purposes.is_empty() && self.stalled.is_none() {
+        if !overdue.is_empty() && self.stalled.is_none() {
             self.stalled = Some(now);
         }
-        purposes
+        overdue
     }
 
     /// Has it been stalled for so long that the connection is not worth keeping?

@@ -2,18 +2,24 @@
 //!
 //! `HOLDFAST_SECTION__KEY` is a setting, `HOLDFAST__KEY` one outside any section, and
 //! `HOLDFAST_MASTERS__<NAME>__PASSWORD` or `__USERNAME` a master's. Names without `__` belong to the
-//! command line client and to the children it runs.
+//! command line client and to the children it runs. Of the variables that other programs share, those of
+//! [`SHARED`] are honoured where nothing of ours is said.
 
 use super::problem::Problems;
 use super::secret::Secret;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 const PREFIX: &str = "HOLDFAST_";
 const MASTERS: &str = "MASTERS__";
 
 /// Settings outside any section: the ones somebody would try without `__`.
 const TOP_LEVEL: [&str; 3] = ["RESTART_POLICY", "KEY_FORMAT", "NAMESPACE"];
+
+/// Variables that many programs understand, and the setting each stands for. Empty ones are as good as
+/// unset.
+const SHARED: [(&str, [&str; 2]); 1] =
+    [("OTEL_EXPORTER_OTLP_ENDPOINT", ["telemetry", "otlp_endpoint"])];
 
 /// Environment variables, passed in so that tests need no process of their own.
 #[derive(Clone, Default)]
@@ -28,6 +34,17 @@ impl Environment {
     /// Reads what concerns the server; the rest is not looked at.
     pub(super) fn read(&self, problems: &mut Problems) -> Variables {
         let mut variables = Variables::default();
+        for (name, path) in SHARED {
+            match self.0.get(OsStr::new(name)).map(|value| value.to_str()) {
+                None | Some(Some("")) => {}
+                Some(None) => problems.add(name, "is not UTF-8"),
+                Some(Some(value)) => variables.defaults.push(Setting {
+                    variable: name.to_owned(),
+                    path: path.map(str::to_owned).to_vec(),
+                    value: value.to_owned(),
+                }),
+            }
+        }
         for (name, value) in &self.0 {
             let Some((name, key)) =
                 name.to_str().and_then(|name| Some((name, name.strip_prefix(PREFIX)?)))
@@ -70,6 +87,9 @@ impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment 
 /// What the environment says to the server.
 #[derive(Default)]
 pub(super) struct Variables {
+    /// Below the file.
+    pub(super) defaults: Vec<Setting>,
+    /// Above it.
     pub(super) settings: Vec<Setting>,
     pub(super) masters: BTreeMap<String, MasterVariables>,
     pub(super) warnings: Vec<String>,

@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(ours, theirs);
         assert!(differences(&ours.text, &theirs.text).is_empty());
         let tuned = "[limits]\nmax_streams = 9\n[watch]\npoll_interval = '1s'\n\
-                     [lease]\nmin_ttl = '50ms'\nmax_hold = '1h'";
+                     [lease]\nmin_ttl = '50ms'\nmax_hold = '1h'\n\
+                     [telemetry]\notlp_endpoint = 'http://c:4317'\nsample_ratio = 1";
         assert_eq!(Fingerprint::of(&all(tuned, "--dev", &[]).unwrap()), of("--dev"));
     }
 

@@ -1,7 +1,7 @@
 //! File, environment and flags, one upon the other, each value knowing where it came from.
 
 use super::args::Flags;
-use super::environment::Setting;
+use super::environment::{Setting, Variables};
 use super::problem::Problems;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
@@ -38,9 +38,9 @@ enum FileState {
 }
 
 impl Layers {
-    /// The file named by the flags, then the environment, then the flags.
-    pub(super) fn stack(flags: &Flags, settings: &[Setting], problems: &mut Problems) -> Self {
-        let mut figment = Figment::new();
+    /// The variables that are shared with others, the file named by the flags, our own variables, the flags.
+    pub(super) fn stack(flags: &Flags, variables: &Variables, problems: &mut Problems) -> Self {
+        let mut figment = variables.defaults.iter().fold(Figment::new(), with_variable);
         let mut state = FileState::Absent;
         if let Some(path) = &flags.config {
             match file(path) {
@@ -55,11 +55,7 @@ impl Layers {
                 }
             }
         }
-        for Setting { variable, path, value } in settings {
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let origin = format!("environment variable {variable}");
-            figment = figment.merge(layer(origin, &path, value.as_str().into()));
-        }
+        figment = variables.settings.iter().fold(figment, with_variable);
         for (flag, path, value) in settings_of(flags) {
             figment = figment.merge(layer(format!("flag {flag}"), path, value));
         }
@@ -89,6 +85,13 @@ impl Layers {
             .or_else(|| find(tree, path.get(..2).filter(|start| start[0] == "masters")?))?;
         Some(self.figment.get_metadata(value.tag())?.name.to_string())
     }
+}
+
+fn with_variable(figment: Figment, setting: &Setting) -> Figment {
+    let Setting { variable, path, value } = setting;
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let origin = format!("environment variable {variable}");
+    figment.merge(layer(origin, &path, value.as_str().into()))
 }
 
 /// The value at a path of keys and indices.

@@ -21,7 +21,7 @@ pub fn from_process(flags: &Flags) -> Result<Config, ConfigErrors> {
 pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, ConfigErrors> {
     let mut problems = Problems::default();
     let mut variables = environment.read(&mut problems);
-    let layers = Layers::stack(flags, &variables.settings, &mut problems);
+    let layers = Layers::stack(flags, &variables, &mut problems);
     if layers.file_lists_masters() && !flags.masters.is_empty() {
         let warning = "--master replaces all masters of the file";
         variables.warnings.push(warning.to_owned());

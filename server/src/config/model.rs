@@ -11,6 +11,7 @@ use super::masters;
 use super::namespace::Namespace;
 use super::problem::Problems;
 use super::raw::RawConfig;
+use super::telemetry::Telemetry;
 use super::watch::Watch;
 use holdfast_engine::{Mutants, Params, RestartPolicy};
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub watch: Watch,
     /// What is logged.
     pub log: Log,
+    /// Where spans go.
+    pub telemetry: Telemetry,
     /// The votes, in the order of the file.
     pub masters: Vec<Master>,
     /// What is allowed but should be known; for the log, once.
@@ -81,6 +84,7 @@ impl Config {
             limits: Limits::parse(&raw.limits, problems),
             watch: Watch::parse(&raw.watch, problems),
             log: Log::parse(raw.log, problems),
+            telemetry: Telemetry::parse(&raw.telemetry, problems),
             masters,
             warnings: variables.warnings.clone(),
         }

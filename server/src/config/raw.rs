@@ -25,6 +25,7 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     pub(super) watch: RawWatch,
     pub(super) log: RawLog,
+    pub(super) telemetry: RawTelemetry,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) masters: Vec<RawMaster>,
 }
@@ -98,6 +99,13 @@ pub(super) struct RawWatch {
 pub(super) struct RawLog {
     pub(super) format: Option<LogFormat>,
     pub(super) filter: Option<String>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawTelemetry {
+    pub(super) otlp_endpoint: Option<String>,
+    pub(super) sample_ratio: Option<Decimal>,
 }
 
 #[derive(Default, Deserialize, Serialize)]

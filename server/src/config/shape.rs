@@ -127,7 +127,8 @@ mod tests {
             (
                 "colour = 1",
                 "colour: unknown key; known here: restart_policy, key_format, namespace, \
-                            grpc, admin, lease, quorum, limits, watch, log, masters",
+                            grpc, admin, lease, quorum, limits, watch, log, telemetry, \
+                            masters",
             ),
             (
                 "restart_policy = 'no'",

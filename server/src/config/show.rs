@@ -10,9 +10,10 @@ use super::master::{Backend, Master, RedisEndpoint};
 use super::model::Config;
 use super::raw::{
     Count, Decimal, RawAdmin, RawConfig, RawGrpc, RawGrpcTls, RawLease, RawLimits, RawLog,
-    RawMaster, RawMasterTls, RawQuorum, RawWatch,
+    RawMaster, RawMasterTls, RawQuorum, RawTelemetry, RawWatch,
 };
 use super::span::Span;
+use super::telemetry::{OtlpEndpoint, Telemetry};
 use super::tls::MasterTls;
 
 const DEV: &str = "# --dev: three in-memory masters\n";
@@ -30,6 +31,7 @@ pub fn effective(config: &Config) -> String {
         limits: limits(&config.limits),
         watch: RawWatch { poll_interval: Some(Span(config.watch.poll_interval)) },
         log: RawLog { format: Some(config.log.format), filter: Some(config.log.filter.clone()) },
+        telemetry: telemetry(&config.telemetry),
         masters: config.masters.iter().filter_map(master).collect(),
     };
     // Text, numbers and tables of them: TOML can say all of it.
@@ -73,6 +75,15 @@ fn limits(limits: &Limits) -> RawLimits {
     }
 }
 
+fn telemetry(telemetry: &Telemetry) -> RawTelemetry {
+    let endpoint = telemetry.otlp_endpoint.as_ref();
+    RawTelemetry {
+        // Written out also if there is none, so that no environment adds one when it is read again.
+        otlp_endpoint: Some(endpoint.map_or_else(String::new, OtlpEndpoint::to_string)),
+        sample_ratio: Some(Decimal(telemetry.sample_ratio)),
+    }
+}
+
 fn master(master: &Master) -> Option<RawMaster> {
     let Backend::Redis(endpoint) = &master.backend else { return None };
     let RedisEndpoint { credentials, tls, .. } = endpoint;
@@ -107,6 +118,7 @@ mod tests {
         let pem = Scratch::file("");
         let text = "key_format = 'l:\"{resource}'\n[lease]\nmax_hold = '1h'\nmax_ttl = '5s'\n\
                     [limits]\nmax_streams = 7\n[watch]\npoll_interval = '1500ms'\n\
+                    [telemetry]\notlp_endpoint = 'https://[::1]:4317/'\nsample_ratio = 0.5\n\
                     [grpc]\ntls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
                     [[masters]]\nname = 'a'\nurl = 'rediss://[::1]:1/2'\ncommand_timeout = '5ms'\n\
                     tls = { ca = 'PEM', cert = 'PEM', key = 'PEM', server_name = 's' }\n\

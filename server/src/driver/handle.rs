@@ -4,6 +4,7 @@
 use super::outbox::{Teller, outbox};
 use super::session::Session;
 use super::watch::{Views, Watch};
+use crate::telemetry::{self, Parent};
 use holdfast_engine::{
     Answer, Ballot, Call, CallId, GiveBack, Hangup, Hold, Instant, Resource, Status,
 };
@@ -25,15 +26,15 @@ pub struct Handle {
 /// What callers send to the driver.
 #[derive(Debug)]
 pub(super) enum Message {
-    Call(CallId, Call, oneshot::Sender<Answer>),
+    Call(CallId, Call, Option<Parent>, oneshot::Sender<Answer>),
     Cancel(CallId),
     Undelivered(GiveBack),
-    Hold(CallId, Hold, Teller),
+    Hold(CallId, Hold, Option<Parent>, Teller),
     Heartbeat(CallId, u64, Instant),
     ReleaseHold(CallId),
     /// The stream of a Hold has ended.
     Hangup(CallId, Hangup),
-    Watch(Resource, Ballot, oneshot::Sender<Views>),
+    Watch(Resource, Ballot, Option<Parent>, oneshot::Sender<Views>),
     Unwatch(Resource),
     Status(oneshot::Sender<Status>),
     Drain(oneshot::Sender<()>),
@@ -51,13 +52,16 @@ impl Handle {
     pub async fn call(&self, call: Call) -> Result<Answer, Closed> {
         let id = CallId(self.last_id.fetch_add(1, Ordering::Relaxed));
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Call(id, call, answer))?;
+        self.send(Message::Call(id, call, telemetry::parent(), answer))?;
         let mut pending = Pending { handle: self, id, answered: Some(answered) };
         let answer = match &mut pending.answered {
             Some(answered) => answered.await.map_err(|_| Closed),
             None => Err(Closed),
         };
         pending.answered = None;
+        if let Ok(answer) = &answer {
+            telemetry::note_answer(answer);
+        }
         answer
     }
 
@@ -71,16 +75,17 @@ impl Handle {
     pub fn hold(&self, hold: Hold) -> Result<Session, Closed> {
         let id = CallId(self.last_id.fetch_add(1, Ordering::Relaxed));
         let (teller, listener) = outbox();
-        self.send(Message::Hold(id, hold, teller))?;
+        self.send(Message::Hold(id, hold, telemetry::parent(), teller))?;
         Ok(Session::new(id, self.clone(), listener))
     }
 
     /// Watches a resource; all watches of one resource share one upstream watch. Whoever has seen the term
     /// `after` is told by a reading that begins from now on, unless what was read before is as new.
     pub async fn watch(&self, resource: Resource, after: Ballot) -> Result<Watch, Closed> {
-        let mut watch = Watch::new(resource.clone(), self.clone());
+        let parent = telemetry::parent();
+        let mut watch = Watch::new(resource.clone(), self.clone(), parent.clone());
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Watch(resource, after, answer))?;
+        self.send(Message::Watch(resource, after, parent, answer))?;
         watch.views = Some(answered.await.map_err(|_| Closed)?);
         Ok(watch)
     }

@@ -6,6 +6,7 @@ use super::supervisor::{LinkEvent, supervise};
 use super::watch::{Hub, Joined, Views};
 use crate::clock;
 use crate::masters::{Connector, Event, Link};
+use crate::telemetry::{Rounds, Traces};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -36,6 +37,7 @@ pub fn spawn(
     params: Arc<Params>,
     masters: Vec<(String, Box<dyn Connector>)>,
     seed: [u8; 32],
+    traces: Option<&Traces>,
 ) -> (Handle, JoinHandle<()>) {
     assert_eq!(params.masters, masters.len(), "a connector a master");
     let (messages, incoming) = mpsc::unbounded_channel();
@@ -48,6 +50,8 @@ pub fn spawn(
         supervisors.spawn(supervise(id, connector, Arc::clone(&reset), link_events.clone()));
         slots.push(Slot { name, link: None, generation: 0, reset, batch: Vec::new(), said: None });
     }
+    let names = slots.iter().map(|slot| slot.name.as_str());
+    let rounds = Rounds::new(traces, names, params.quorum());
     let (draining, drains) = watch::channel(false);
     let driver = Driver {
         replica: Replica::new(params, seed, clock::now()),
@@ -61,6 +65,7 @@ pub fn spawn(
         draining,
         subscriptions: BTreeSet::new(),
         drained: Vec::new(),
+        rounds,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         armed: None,
         _supervisors: supervisors,
@@ -102,6 +107,8 @@ struct Driver {
     draining: watch::Sender<bool>,
     subscriptions: BTreeSet<Resource>,
     drained: Vec<oneshot::Sender<()>>,
+    /// Who wants to know what becomes of asks hears it here.
+    rounds: Rounds,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     _supervisors: JoinSet<()>,
@@ -174,18 +181,21 @@ impl Driver {
     fn message(&mut self, message: Message) {
         let now = clock::now();
         match message {
-            Message::Call(id, call, answer) => {
+            Message::Call(id, call, parent, answer) => {
+                self.rounds.called(id, parent);
                 self.waiting.insert(id, answer);
                 self.replica.handle_call(id, call, now);
             }
             Message::Cancel(id) => {
+                self.rounds.ended(id);
                 self.waiting.remove(&id);
                 self.replica.handle_cancel(id, now);
             }
             Message::Undelivered(give_back) => self.replica.handle_undelivered(give_back, now),
             // A caller that has gone does not want to know.
             Message::Status(answer) => drop(answer.send(self.replica.status(now))),
-            Message::Hold(id, hold, teller) => {
+            Message::Hold(id, hold, parent, teller) => {
+                self.rounds.called(id, parent);
                 self.holds.insert(id, teller);
                 self.replica.handle_hold(id, hold, now);
             }
@@ -194,12 +204,17 @@ impl Driver {
             }
             Message::ReleaseHold(id) => self.replica.handle_hold_release(id, now),
             Message::Hangup(id, how) => {
+                self.rounds.ended(id);
                 self.holds.remove(&id);
                 self.replica.handle_hangup(id, how, now);
             }
-            Message::Watch(resource, after, answer) => self.watch(&resource, after, answer),
+            Message::Watch(resource, after, parent, answer) => {
+                self.rounds.watched(&resource, parent.as_ref());
+                self.watch(&resource, after, answer);
+            }
             Message::Unwatch(resource) => {
                 if self.hub.leave(&resource) {
+                    self.rounds.unwatched(&resource);
                     self.replica.handle_unwatch(&resource);
                 }
             }
@@ -236,6 +251,7 @@ impl Driver {
         }
         let now = clock::now();
         for (id, reply) in batch.ids.into_iter().zip(batch.replies) {
+            self.rounds.answered(id, &reply.body);
             self.replica.handle_reply(batch.master, id, reply, now);
         }
     }
@@ -251,6 +267,7 @@ impl Driver {
                     let why = Down::Unreachable("connected anew".into());
                     self.replica.handle_down(master, why, now);
                 }
+                self.rounds.lost(master);
                 slot.generation += 1;
                 let link = slot.link.insert(connection.link);
                 self.subscriptions.iter().for_each(|resource| link.subscribe(resource));
@@ -263,6 +280,7 @@ impl Driver {
                     slot.said = Some(down.clone());
                 }
                 slot.close();
+                self.rounds.lost(master);
                 self.replica.handle_down(master, down, now);
             }
             LinkEvent::Happened(Event::Subscribed(resource)) => {
@@ -283,7 +301,11 @@ impl Driver {
     fn flush(&mut self) {
         while let Some(output) = self.replica.poll_output() {
             match output {
-                Output::Ask(ask) => self.slots[ask.master.index()].batch.push(ask),
+                Output::Ask(ask, step) => {
+                    self.rounds.asked(&ask, step);
+                    self.slots[ask.master.index()].batch.push(ask);
+                }
+                Output::Overdue(_, id) => self.rounds.overdue(id),
                 Output::Answer(id, answer) => self.deliver(id, answer),
                 Output::Event(id, event) => self.tell(id, event),
                 Output::View(resource, view) => self.hub.show(&resource, view),
@@ -292,6 +314,7 @@ impl Driver {
                     warn!(master = slot.name, "does not answer; connecting anew");
                     slot.close();
                     slot.reset.notify_one();
+                    self.rounds.lost(master);
                 }
                 Output::Subscribe(resource) => {
                     self.links().for_each(|link| link.subscribe(&resource));
@@ -305,7 +328,10 @@ impl Driver {
         }
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let Some(link) = slot.link.as_mut().filter(|_| !slot.batch.is_empty()) else {
-                slot.batch.clear();
+                if !slot.batch.is_empty() {
+                    slot.batch.clear();
+                    self.rounds.lost(MasterId(index as u8));
+                }
                 continue;
             };
             let asks = std::mem::take(&mut slot.batch);
@@ -316,6 +342,7 @@ impl Driver {
             // First polled in the order pushed, so one connection's writes keep their order.
             self.in_flight.push(batch.boxed());
         }
+        self.rounds.written();
         if !self.drained.is_empty() && self.replica.calls() == 0 {
             for done in self.drained.drain(..) {
                 // Out of patience already.
@@ -334,11 +361,13 @@ impl Driver {
             teller.tell(event);
         }
         if last {
+            self.rounds.ended(id);
             self.holds.remove(&id);
         }
     }
 
     fn deliver(&mut self, id: CallId, answer: Answer) {
+        self.rounds.ended(id);
         let undelivered = match self.waiting.remove(&id) {
             Some(caller) => caller.send(answer).err(),
             None => Some(answer),

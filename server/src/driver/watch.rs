@@ -2,6 +2,7 @@
 //! in the replica.
 
 use super::handle::{Closed, Handle, Message};
+use crate::telemetry::Parent;
 use holdfast_engine::{Ballot, Instant, Resource, View};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ pub(super) type Views = watch::Receiver<Option<Arc<View>>>;
 pub struct Watch {
     resource: Resource,
     handle: Handle,
+    /// Readings hang below it while it is kept.
+    _parent: Option<Parent>,
     pub(super) views: Option<Views>,
 }
 
 impl Watch {
-    pub(super) fn new(resource: Resource, handle: Handle) -> Self {
-        Self { resource, handle, views: None }
+    pub(super) fn new(resource: Resource, handle: Handle, parent: Option<Parent>) -> Self {
+        Self { resource, handle, _parent: parent, views: None }
     }
 
     /// The next view that differs from the one returned last; the first time the present one. Whoever

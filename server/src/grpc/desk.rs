@@ -5,7 +5,7 @@ use super::convert::{self, ExtendArgs, Receipt};
 use super::errors::{Lost, Refusal};
 use super::server::Context;
 use crate::clock;
-use crate::telemetry::{LeasesLost, Throttle};
+use crate::telemetry::{LeasesLost, Throttle, name_resource};
 use holdfast_engine::{Answer, Call, Instant, LeaseHash, Now, Resource};
 use holdfast_proto::v1::{ExtendRequest, Lease};
 use std::sync::Arc;
@@ -92,6 +92,7 @@ pub(super) fn span(rpc: &'static str) -> Span {
 pub(super) fn name_call(resource: &Resource, lease: Option<LeaseHash>) {
     let span = Span::current();
     span.record("resource", shown(resource));
+    name_resource(resource);
     if let Some(lease) = lease {
         span.record("lease", shown(lease));
     }

@@ -9,7 +9,7 @@ use super::errors::Refusal;
 use super::guard::Guard;
 use crate::clock;
 use crate::driver::Session;
-use crate::telemetry::StreamMethod;
+use crate::telemetry::{StreamMethod, note_outcome};
 use futures_util::{Stream, StreamExt};
 use holdfast_engine::{
     Ballot, Claim, HoldEvent, Instant, Liveness, LostBy, Now, Tenure, renewal_interval,
@@ -183,8 +183,8 @@ impl Stream for Holding {
             let last = match ready!(this.turn(cx)) {
                 Ok(Turn::Heard) => continue,
                 Ok(Turn::Say(response)) => return Poll::Ready(Some(Ok(response))),
-                Ok(Turn::SayLast(event)) => Some(Ok(response(0, event))),
-                Ok(Turn::Overdue) => Some(Ok(response(0, this.overdue()))),
+                Ok(Turn::SayLast(event)) => Some(Ok(last(event))),
+                Ok(Turn::Overdue) => Some(Ok(last(this.overdue()))),
                 Ok(Turn::Gone) => None,
                 Err(refusal) => {
                     if let Stage::Open(open) = &mut this.stage
@@ -284,6 +284,17 @@ impl Open {
 
 fn response(sequence: u64, event: Event) -> HoldResponse {
     HoldResponse { sequence, event: Some(event) }
+}
+
+/// What the stream came to.
+fn last(event: Event) -> HoldResponse {
+    match event {
+        Event::Lost(_) => note_outcome("lost"),
+        Event::Released(_) => note_outcome("released"),
+        Event::Contended(_) => note_outcome("held"),
+        Event::Queued(_) | Event::Granted(_) | Event::Renewed(_) | Event::AtRisk(_) => {}
+    }
+    response(0, event)
 }
 
 fn say(event: Event) -> Turn {

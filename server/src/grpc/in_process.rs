@@ -74,7 +74,7 @@ async fn served_over<C: Connector>(
     let connectors = dev_masters(&params, "cfg", NAMES).into_iter();
     let connectors = connectors.map(|connector| Box::new(before(connector)) as Box<dyn Connector>);
     let named = NAMES.map(str::to_owned).into_iter().zip(connectors).collect();
-    let (driver, _) = driver::spawn(Arc::clone(&params), named, [7; 32]);
+    let (driver, _) = driver::spawn(Arc::clone(&params), named, [7; 32], None);
     while !driver.status().await.unwrap().has_quorum {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

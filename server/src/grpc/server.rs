@@ -3,13 +3,13 @@
 use super::admin_service::AdminApi;
 use super::convert::Rules;
 use super::health;
-use super::layers::{ContractLayer, ObserveLayer};
+use super::layers::{ContractLayer, ObserveLayer, TraceLayer};
 use super::lock_service::LockApi;
 use super::masters::MasterNames;
 use super::streams::Streams;
 use crate::admin::Readiness;
 use crate::driver::Handle;
-use crate::telemetry::RpcMetrics;
+use crate::telemetry::{RpcMetrics, Traces};
 use holdfast_engine::Params;
 use holdfast_proto::FILE_DESCRIPTOR_SET;
 use holdfast_proto::v1::admin_service_server::AdminServiceServer;
@@ -21,8 +21,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig};
 use tonic_reflection::server::Builder as Reflection;
+use tower::layer::util::{Identity, Stack};
+use tower::util::{Either, option_layer};
 use tracing::warn;
 
 /// A connection that is silent for so long is asked whether it still lives: whoever waits on a dead
@@ -64,6 +66,8 @@ pub struct Settings {
     pub linger: Duration,
     /// Plain text without.
     pub tls: Option<Tls>,
+    /// Where the spans of calls go; nowhere without.
+    pub traces: Option<Traces>,
 }
 
 impl Default for Settings {
@@ -74,6 +78,7 @@ impl Default for Settings {
             max_ttl: Duration::from_secs(60),
             linger: Duration::from_secs(10),
             tls: None,
+            traces: None,
         }
     }
 }
@@ -146,10 +151,8 @@ async fn follow_for_ever(readiness: Readiness, reporter: tonic_health::server::H
     std::future::pending().await
 }
 
-type Layered = tower::layer::util::Stack<
-    ContractLayer,
-    tower::layer::util::Stack<ObserveLayer, tower::layer::util::Identity>,
->;
+type Layered =
+    Stack<ContractLayer, Stack<Either<TraceLayer, Identity>, Stack<ObserveLayer, Identity>>>;
 
 fn transport(settings: &Settings) -> Result<Server<Layered>, ServeError> {
     let mut server = Server::builder()
@@ -159,13 +162,15 @@ fn transport(settings: &Settings) -> Result<Server<Layered>, ServeError> {
     if let Some(tls) = &settings.tls {
         let mut config = ServerTlsConfig::new()
             .timeout(HANDSHAKE_TIMEOUT)
-            .identity(Identity::from_pem(&tls.cert, &tls.key));
+            .identity(TlsIdentity::from_pem(&tls.cert, &tls.key));
         if let Some(ca) = &tls.client_ca {
             config = config.client_ca_root(Certificate::from_pem(ca));
         }
         server = server.tls_config(config).map_err(ServeError::Transport)?;
     }
-    Ok(server.layer(ObserveLayer::new(RpcMetrics::new())).layer(ContractLayer))
+    let trace = settings.traces.clone().map(TraceLayer::new);
+    let observe = ObserveLayer::new(RpcMetrics::new());
+    Ok(server.layer(observe).layer(option_layer(trace)).layer(ContractLayer))
 }
 
 fn routes(context: Arc<Context>, max_message_bytes: usize) -> Result<Routes, ServeError> {

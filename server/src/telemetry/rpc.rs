@@ -43,6 +43,12 @@ const METHODS: [(&str, &str); 12] = [
 ];
 const OTHER: usize = METHODS.len() - 1;
 
+/// The path, if it is one of our methods.
+pub(super) fn known(path: &str) -> Option<&'static str> {
+    let known = METHODS[..OTHER].iter().find(|(known, _)| *known == path);
+    known.map(|(known, _)| *known)
+}
+
 /// Counts and times calls.
 pub struct RpcMetrics {
     methods: Vec<(Histogram, Vec<Counter>)>,

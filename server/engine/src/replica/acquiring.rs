@@ -175,7 +175,7 @@ impl Replica {
     pub(super) fn abort(&mut self, stage: Stage, now: Now) {
         let Stage::Asking(operation) = stage else { return };
         if let Some(Operation::Attempt(mut attempt)) = self.operations.remove(&operation) {
-            self.clean_up(&mut attempt.acquire, now);
+            self.clean_up(&mut attempt, now);
         }
     }
 

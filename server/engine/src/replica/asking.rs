@@ -6,6 +6,7 @@ use super::{Output, Replica};
 use crate::ids::{MasterId, MasterSet, RunId};
 use crate::master::{Outstanding, Purpose};
 use crate::script::{Ask, Body, Request, Window};
+use crate::step::{Cause, Step};
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
 
@@ -15,22 +16,30 @@ impl Replica {
     }
 
     /// A round goes to every master that can be asked; for the others the answer is known.
-    pub(super) fn fan_out(&mut self, operation: u64, round: u8, request: &Request, now: Now) {
+    pub(super) fn fan_out(
+        &mut self,
+        cause: Cause,
+        (operation, round): (u64, u8),
+        request: &Request,
+        now: Now,
+    ) {
         let all = self.everyone();
-        self.fan_out_to(all, Purpose::Round { operation, round }, request, now);
+        self.fan_out_to(cause, all, Purpose::Round { operation, round }, request, now);
     }
 
     pub(super) fn fan_out_to(
         &mut self,
+        cause: Cause,
         to: MasterSet,
         purpose: Purpose,
         request: &Request,
         now: Now,
     ) {
+        let step = self.next_step(cause, to);
         for master in to.iter() {
             match self.masters[master.index()].askable(&self.params, now) {
                 Ok((run, window)) => {
-                    self.ask(master, purpose.clone(), request.clone(), (run, window), now);
+                    self.ask(master, (purpose.clone(), step), request.clone(), (run, window), now);
                 }
                 Err(why) => {
                     self.echoes.push_back((master, purpose.clone(), Body::NotAsked(why)));
@@ -42,15 +51,18 @@ impl Replica {
     /// A round that any connected process executes, also one that may not vote.
     pub(super) fn fan_out_to_connected(
         &mut self,
+        cause: Cause,
         to: MasterSet,
         purpose: Purpose,
         request: &Request,
         now: Now,
     ) {
+        let step = self.next_step(cause, to);
         for master in to.iter() {
             match self.masters[master.index()].run() {
                 Some(run) => {
-                    self.ask(master, purpose.clone(), request.clone(), (run, Window::ANY), now);
+                    let why = (purpose.clone(), step);
+                    self.ask(master, why, request.clone(), (run, Window::ANY), now);
                 }
                 None => {
                     let body = Body::NotAsked("unreachable".into());
@@ -63,15 +75,18 @@ impl Replica {
     /// Something a master must be told, now or when it is back; nobody waits for the answer.
     pub(super) fn errand_to_all(
         &mut self,
+        cause: Cause,
         request: &Request,
         to: MasterSet,
         until: Instant,
         now: Now,
     ) {
+        let step = self.next_step(cause, to);
         for master in to.iter() {
             match self.masters[master.index()].run() {
                 Some(run) => {
-                    self.ask(master, Purpose::Errand, request.clone(), (run, Window::ANY), now);
+                    let why = (Purpose::Errand, step);
+                    self.ask(master, why, request.clone(), (run, Window::ANY), now);
                 }
                 None => self.masters[master.index()].owe(request.clone(), until),
             }
@@ -81,7 +96,7 @@ impl Replica {
     pub(super) fn ask(
         &mut self,
         master: MasterId,
-        purpose: Purpose,
+        (purpose, step): (Purpose, Step),
         request: Request,
         (run, window): (RunId, Window),
         now: Now,
@@ -89,7 +104,12 @@ impl Replica {
         let id = self.number();
         let outstanding = Outstanding { id, purpose, sent: now.boot, expired: false };
         self.masters[master.index()].outstanding.push_back(outstanding);
-        self.outputs.push_back(Output::Ask(Ask { master, id, run, window, request }));
+        self.outputs.push_back(Output::Ask(Ask { master, id, run, window, request }, step));
+    }
+
+    /// The step that begins with the next ask, and is called by its id.
+    pub(super) fn next_step(&self, cause: Cause, masters: MasterSet) -> Step {
+        Step { number: self.last_number + 1, masters, cause }
     }
 
     pub(super) fn explain(&self, tally: &Tally) -> Vec<MasterAnswer> {

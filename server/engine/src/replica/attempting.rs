@@ -9,6 +9,7 @@ use crate::master::Purpose;
 use crate::params::{GIVE_UP, POLL};
 use crate::queue::{Note, Stage};
 use crate::script::{Body, Change, Claim, Lock, Occupant};
+use crate::step::Cause;
 use crate::time::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +19,14 @@ use std::time::Duration;
 pub(super) struct Attempt {
     pub(super) acquire: Acquire,
     ticket: u64,
+    cause: Cause,
 }
 
 impl Replica {
-    pub(super) fn clean_up(&mut self, acquire: &mut Acquire, now: Now) {
-        let (masters, request) = acquire.cleanup();
-        let until = now.boot + acquire.claim().ttl;
-        self.errand_to_all(&request, masters, until, now);
+    pub(super) fn clean_up(&mut self, attempt: &mut Attempt, now: Now) {
+        let (masters, request) = attempt.acquire.cleanup();
+        let until = now.boot + attempt.acquire.claim().ttl;
+        self.errand_to_all(attempt.cause, &request, masters, until, now);
     }
 
     pub(super) fn attempt(&mut self, resource: &Resource, ticket: u64, now: Now) {
@@ -34,7 +36,7 @@ impl Replica {
         if self.draining || matches!(entry.stage, Stage::Asking(_)) {
             return;
         }
-        let claim = Arc::clone(&entry.claim);
+        let (claim, cause) = (Arc::clone(&entry.claim), Cause::Call(CallId(entry.call)));
         if !self.clock_fits(now) {
             let answers = self.explain_unfit(now);
             self.failed_attempt(resource, ticket, Failure::NoQuorum, answers, now);
@@ -51,8 +53,8 @@ impl Replica {
         if let Some(queue) = self.queues.get_mut(resource) {
             queue.woken = false;
         }
-        self.operations.insert(operation, Operation::Attempt(Attempt { acquire, ticket }));
-        self.fan_out(operation, round, &request, now);
+        self.operations.insert(operation, Operation::Attempt(Attempt { acquire, ticket, cause }));
+        self.fan_out(cause, (operation, round), &request, now);
     }
 
     pub(super) fn attempt_reply(
@@ -70,12 +72,12 @@ impl Replica {
                 let ballot = self.draw(now);
                 attempt.acquire.next_round(ballot, &params, now.boot);
                 let (round, request) = (attempt.acquire.round(), attempt.acquire.request());
-                self.fan_out(operation, round, &request, now);
+                self.fan_out(attempt.cause, (operation, round), &request, now);
                 return Some(Operation::Attempt(attempt));
             }
             Verdict::Granted(grant) => self.granted(attempt, grant, now),
             Verdict::Failed(failure) => {
-                self.clean_up(&mut attempt.acquire, now);
+                self.clean_up(&mut attempt, now);
                 let answers = self.explain(attempt.acquire.tally());
                 let resource = attempt.acquire.claim().resource.clone();
                 self.failed_attempt(&resource, attempt.ticket, failure, answers, now);
@@ -85,7 +87,7 @@ impl Replica {
     }
 
     fn granted(&mut self, attempt: Attempt, grant: Grant, now: Now) {
-        let Attempt { mut acquire, ticket } = attempt;
+        let Attempt { mut acquire, ticket, .. } = attempt;
         let voters = acquire.tally().masters(|body| matches!(body, Some(Body::Ok { .. })));
         let claim = Arc::clone(acquire.claim());
         let resource = claim.resource.clone();
@@ -119,7 +121,7 @@ impl Replica {
 
     /// The attempt counts for nothing: it is taken back, and another one follows.
     pub(super) fn attempt_anew(&mut self, mut attempt: Attempt, now: Now) {
-        self.clean_up(&mut attempt.acquire, now);
+        self.clean_up(&mut attempt, now);
         let resource = attempt.acquire.claim().resource.clone();
         self.failed_attempt(&resource, attempt.ticket, Failure::Outrun, Vec::new(), now);
     }

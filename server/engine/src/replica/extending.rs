@@ -10,6 +10,7 @@ use crate::ids::{Info, MasterId, MasterSet};
 use crate::master::Purpose;
 use crate::mutants::Mutant;
 use crate::script::{Body, Change, Renewal, Request, Standing};
+use crate::step::Cause;
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
 use std::sync::Arc;
@@ -20,7 +21,10 @@ const EXTRA_ROUNDS: u8 = 2;
 /// An Extend in progress.
 #[derive(Debug)]
 pub(super) struct Extending {
+    /// Who waits for the answer.
     call: Option<CallId>,
+    /// The same, also when it has the answer.
+    cause: Cause,
     /// The Hold whose lease it renews: when that ends, so does everything that follows.
     session: Option<CallId>,
     soft: Instant,
@@ -64,8 +68,8 @@ impl Replica {
         // Its first round is the one that `extend_again` begins.
         let machine = Extend::new(renewal, Ballot::ZERO, &self.params, now.boot);
         let phase = Phase::Asking;
-        let extending =
-            Extending { call: Some(id), session, soft, machine, phase, extra_rounds: EXTRA_ROUNDS };
+        let (call, cause, extra_rounds) = (Some(id), Cause::Call(id), EXTRA_ROUNDS);
+        let extending = Extending { call, cause, session, soft, machine, phase, extra_rounds };
         if let Some(begun) = self.extend_again(operation, extending, now) {
             self.operations.insert(operation, begun);
         }
@@ -181,7 +185,7 @@ impl Replica {
         if self.ballots.peek(now.wall_micros) <= token {
             let read = Request::Read { resource: extending.machine.renewal().resource.clone() };
             extending.phase = Phase::Learning(Tally::new(self.params.masters));
-            self.fan_out(operation, 0, &read, now);
+            self.fan_out(extending.cause, (operation, 0), &read, now);
             return Some(Operation::Extend(extending));
         }
         extending.phase = Phase::Asking;
@@ -195,7 +199,7 @@ impl Replica {
         }
         extending.machine.next_round(ballot, &self.params, now.boot);
         let (round, request) = (extending.machine.round(), extending.machine.request());
-        self.fan_out(operation, round, &request, now);
+        self.fan_out(extending.cause, (operation, round), &request, now);
         Some(Operation::Extend(extending))
     }
 
@@ -290,7 +294,8 @@ impl Replica {
         extending.phase = Phase::Sourcing(missing);
         let request = Request::Read { resource: extending.machine.renewal().resource.clone() };
         let only = [source].into_iter().collect();
-        self.fan_out_to(only, Purpose::RepairSource { operation }, &request, now);
+        let purpose = Purpose::RepairSource { operation };
+        self.fan_out_to(extending.cause, only, purpose, &request, now);
         Some(Operation::Extend(extending))
     }
 
@@ -307,7 +312,8 @@ impl Replica {
         let ballot = extending.machine.ballot();
         let request = Request::Repair { renewal, ballot, info, info_ballot };
         extending.phase = Phase::Repairing(missing.len(), false);
-        self.fan_out_to(missing, Purpose::Repair { operation }, &request, now);
+        let purpose = Purpose::Repair { operation };
+        self.fan_out_to(extending.cause, missing, purpose, &request, now);
         Some(Operation::Extend(extending))
     }
 

@@ -10,6 +10,7 @@ use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
 use crate::master::Purpose;
 use crate::reading::{Doubt, Leadership, Reading};
 use crate::script::{Body, Change, Deletion, Request};
+use crate::step::Cause;
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
 
@@ -66,7 +67,7 @@ impl Replica {
             soft,
         };
         self.operations.insert(operation, Operation::Force(forcing));
-        self.fan_out(operation, 1, &request, now);
+        self.fan_out(Cause::Call(id), (operation, 1), &request, now);
     }
 
     pub(super) fn force_reply(
@@ -137,7 +138,7 @@ impl Replica {
         op.round += 1;
         let Some(request) = op.request() else { return };
         let purpose = Purpose::Round { operation, round: op.round };
-        self.fan_out_to_connected(to, purpose, &request, now);
+        self.fan_out_to_connected(Cause::Call(op.call), to, purpose, &request, now);
     }
 
     fn revoked(&mut self, operation: u64, op: Forcing, now: Now) -> Option<Operation> {
@@ -177,7 +178,8 @@ impl Replica {
     fn conclude(&mut self, op: &Forcing, forced: Forced, now: Now) {
         // Those that were silent must not let it be extended there for ever.
         if let Some(request) = op.request() {
-            self.errand_to_all(&request, op.silent(), now.boot + self.params.max_ttl, now);
+            let (cause, until) = (Cause::Call(op.call), now.boot + self.params.max_ttl);
+            self.errand_to_all(cause, &request, op.silent(), until, now);
         }
         if let Forced::Revoked { .. } = forced
             && let Phase::Revoking(Revoking { lease, .. }) = op.phase
@@ -218,7 +220,7 @@ impl Replica {
                     *reading = Reading::new(&self.params);
                     op.round += 1;
                     let request = Request::Read { resource: op.resource.clone() };
-                    self.fan_out(operation, op.round, &request, now);
+                    self.fan_out(Cause::Call(op.call), (operation, op.round), &request, now);
                 }
                 Phase::Revoking(_) => {
                     let silent = op.silent();

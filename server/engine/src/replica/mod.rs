@@ -36,6 +36,7 @@ use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
 use crate::params::{BACKOFF, CLOCK_WINDOW, GIVE_UP, Params};
 use crate::queue::Queue;
 use crate::script::{Ask, Body, Change, Reply, Request};
+use crate::step::{Cause, Step};
 use crate::time::{Instant, Now};
 use crate::view::View;
 use attempting::Attempt;
@@ -57,7 +58,9 @@ use watching::{Look, Watch};
 #[derive(Debug)]
 pub enum Output {
     /// Send this to a master, after everything sent to it before.
-    Ask(Ask),
+    Ask(Ask, Step),
+    /// The master did not answer the ask with this id in time: nobody waits for it any more.
+    Overdue(MasterId, u64),
     /// Tell a caller.
     Answer(CallId, Answer),
     /// Tell the client of a Hold.
@@ -211,7 +214,8 @@ impl Replica {
 
     fn give_back(&mut self, give_back: &GiveBack, now: Now) {
         let GiveBack { resource, lease, .. } = give_back;
-        self.errand_to_all(&give_back.request(), give_back.masters, give_back.until, now);
+        let (masters, until) = (give_back.masters, give_back.until);
+        self.errand_to_all(Cause::Upkeep, &give_back.request(), masters, until, now);
         self.publish(resource, Change::Released, Some(*lease), now);
         self.leases.forget(resource, *lease);
         self.wake(resource, Some(*lease), now);
@@ -270,7 +274,8 @@ impl Replica {
         self.check_clock(now);
         for index in 0..self.masters.len() {
             let master = MasterId(index as u8);
-            for purpose in self.masters[index].expire(&self.params, now.boot) {
+            for (id, purpose) in self.masters[index].expire(&self.params, now.boot) {
+                self.outputs.push_back(Output::Overdue(master, id));
                 let body = Body::Unknown("no answer in time".into());
                 self.echoes.push_back((master, purpose, body));
             }

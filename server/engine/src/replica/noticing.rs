@@ -2,10 +2,11 @@
 //! on the masters, and who waits for it or watches it hears it.
 
 use super::Replica;
-use crate::ids::{LeaseHash, MasterId, Resource, RunId};
+use crate::ids::{LeaseHash, MasterId, MasterSet, Resource, RunId};
 use crate::master::Purpose;
 use crate::params::POLL;
 use crate::script::{Change, Notice, Request, Window};
+use crate::step::Cause;
 use crate::time::Now;
 use std::time::Duration;
 
@@ -44,10 +45,12 @@ impl Replica {
     ) {
         let notice = Notice { origin: self.origin, change, lease };
         let request = Request::Publish { resource: resource.clone(), notice };
+        let step = self.next_step(Cause::Upkeep, self.everyone());
         for index in 0..self.masters.len() {
             if let Some(run) = self.masters[index].run() {
                 let to = MasterId(index as u8);
-                self.ask(to, Purpose::Errand, request.clone(), (run, Window::ANY), now);
+                let why = (Purpose::Errand, step);
+                self.ask(to, why, request.clone(), (run, Window::ANY), now);
             }
         }
         if change != Change::Awaited {
@@ -66,7 +69,8 @@ impl Replica {
     ) {
         let notice = Notice { origin: self.origin, change: Change::Released, lease: None };
         let request = Request::Publish { resource: resource.clone(), notice };
-        self.ask(master, Purpose::Errand, request, (run.clone(), Window::ANY), now);
+        let step = self.next_step(Cause::Upkeep, MasterSet::from_iter([master]));
+        self.ask(master, (Purpose::Errand, step), request, (run.clone(), Window::ANY), now);
         self.watch_hears(resource, &notice, now);
         self.wake_after(resource, Duration::ZERO, now);
     }

@@ -7,6 +7,7 @@ use crate::ids::{MasterId, Resource};
 use crate::queue::Queue;
 use crate::reading::{Leadership, Reading};
 use crate::script::{Body, Request};
+use crate::step::Cause;
 use crate::time::{Instant, Now};
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ impl Replica {
         let reading = Reading::new(&self.params);
         let op = ReadingOp { call: id, resource, token, reading, round: 1, pausing: false, soft };
         self.operations.insert(operation, Operation::Read(op));
-        self.fan_out(operation, 1, &request, now);
+        self.fan_out(Cause::Call(id), (operation, 1), &request, now);
     }
 
     pub(super) fn read_reply(
@@ -98,7 +99,7 @@ impl Replica {
             op.round += 1;
             op.reading = Reading::new(&self.params);
             let request = Request::Read { resource: op.resource.clone() };
-            self.fan_out(operation, op.round, &request, now);
+            self.fan_out(Cause::Call(op.call), (operation, op.round), &request, now);
         }
         Some(Operation::Read(op))
     }

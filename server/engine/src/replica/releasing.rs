@@ -7,12 +7,16 @@ use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
 use crate::master::Purpose;
 use crate::release::{Outcome, Release};
 use crate::script::{Body, Change, Deletion, Request};
+use crate::step::Cause;
 use crate::time::{Instant, Now};
 
 /// A Release in progress.
 #[derive(Debug)]
 pub(super) struct Releasing {
+    /// Who waits for the outcome.
     call: Option<CallId>,
+    /// The same, also when it knows.
+    cause: Cause,
     /// Given back by its holder, or taken back by an operator.
     change: Change,
     machine: Release,
@@ -48,6 +52,7 @@ impl Replica {
         let (operation, soft) = self.begin_operation(id, deadline, now);
         let mut releasing = Releasing {
             call: Some(id),
+            cause: Cause::Call(id),
             change,
             machine: Release::new(&self.params),
             resource: resource.clone(),
@@ -75,7 +80,7 @@ impl Replica {
         op.round += 1;
         op.waiting = to;
         let purpose = Purpose::Round { operation, round: op.round };
-        self.fan_out_to_connected(to, purpose, &request, now);
+        self.fan_out_to_connected(op.cause, to, purpose, &request, now);
     }
 
     pub(super) fn release_reply(

@@ -5,6 +5,7 @@ use super::{Operation, Place, Replica, call};
 use crate::ids::MasterId;
 use crate::master::Purpose;
 use crate::script::{Body, Request};
+use crate::step::Cause;
 use crate::time::Now;
 
 impl Replica {
@@ -13,7 +14,8 @@ impl Replica {
         self.calls.insert(id, Place::Operation(operation));
         self.operations.insert(operation, Operation::Scan(id));
         let only = [master].into_iter().collect();
-        self.fan_out_to(only, Purpose::Round { operation, round: 1 }, &request, now);
+        let purpose = Purpose::Round { operation, round: 1 };
+        self.fan_out_to(Cause::Call(id), only, purpose, &request, now);
     }
 
     pub(super) fn scan_reply(&mut self, call: CallId, master: MasterId, body: Body) {

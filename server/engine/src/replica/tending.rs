@@ -3,10 +3,11 @@
 
 use super::Replica;
 use super::call::{Live, MasterView, Status};
-use crate::ids::{Incident, MasterId};
+use crate::ids::{Incident, MasterId, MasterSet};
 use crate::master::{Master, Purpose};
 use crate::params::{PROBE, RestartPolicy};
 use crate::script::{Request, Window};
+use crate::step::Cause;
 use crate::time::Now;
 use rand::Rng;
 
@@ -93,7 +94,8 @@ impl Replica {
                 Request::Observe { .. } | Request::Adopt { .. } => Purpose::Probe,
                 _ => Purpose::Errand,
             };
-            self.ask(id, purpose, request, (run.clone(), Window::ANY), now);
+            let step = self.next_step(Cause::Upkeep, MasterSet::from_iter([id]));
+            self.ask(id, (purpose, step), request, (run.clone(), Window::ANY), now);
             if let Some(resource) = freed {
                 self.say_it_was_freed(id, &run, &resource, now);
             }
@@ -125,6 +127,8 @@ impl Replica {
             return;
         }
         let incident = Incident(self.rng.random_range(1..=u64::MAX));
-        self.ask(id, Purpose::Probe, Request::Suspect { incident }, (run, Window::ANY), now);
+        let step = self.next_step(Cause::Upkeep, MasterSet::from_iter([id]));
+        let request = Request::Suspect { incident };
+        self.ask(id, (Purpose::Probe, step), request, (run, Window::ANY), now);
     }
 }

@@ -8,6 +8,7 @@ use crate::ids::{MasterId, Resource};
 use crate::params::{BACKOFF, POLL};
 use crate::reading::{Doubt, Leadership, Reading};
 use crate::script::{Body, Notice, Request};
+use crate::step::Cause;
 use crate::time::{Instant, Now};
 use crate::view::{History, Seen, View};
 use std::sync::Arc;
@@ -98,7 +99,8 @@ impl Replica {
         let reading = Reading::new(&self.params);
         let look = Look { resource: resource.clone(), reading, began: now.boot };
         self.operations.insert(operation, Operation::Look(look));
-        self.fan_out(operation, 1, &Request::Read { resource: resource.clone() }, now);
+        let request = Request::Read { resource: resource.clone() };
+        self.fan_out(Cause::Watches, (operation, 1), &request, now);
     }
 
     pub(super) fn look_reply(

@@ -6,6 +6,7 @@ use crate::grpc::convert::{self, DescribeArgs, wire};
 use crate::grpc::errors::Refusal;
 use crate::grpc::lock_service::engine_deadline;
 use crate::grpc::server::Context;
+use crate::telemetry::name_resource;
 use holdfast_engine::{
     Answer, Ballot, Body, Call, Instant, Leadership, Lock, MasterAnswer, MasterId, MasterView,
     Occupant, Reading, Standing, Status as ReplicaStatus, Waiter,
@@ -24,6 +25,7 @@ impl AdminApi {
         let deadline = engine_deadline(&request, clock::now());
         let DescribeArgs { resource } =
             DescribeArgs::parse(request.get_ref(), &self.context.rules)?;
+        name_resource(&resource);
         let name = resource.name().to_owned();
         let answer =
             self.context.driver.call(Call::Read { resource, token: None, deadline }).await?;

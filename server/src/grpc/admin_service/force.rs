@@ -4,6 +4,7 @@ use super::AdminApi;
 use crate::grpc::convert::{ForceArgs, wire};
 use crate::grpc::errors::Refusal;
 use crate::grpc::lock_service::engine_deadline;
+use crate::telemetry::name_resource;
 use holdfast_engine::{Answer, Ballot, Call, Forced, Now};
 use holdfast_proto::v1::{ForceReleaseOutcome, ForceReleaseRequest, ForceReleaseResponse};
 use tonic::Request;
@@ -17,6 +18,7 @@ impl AdminApi {
         let deadline = engine_deadline(request, received);
         let args = ForceArgs::parse(request.get_ref(), &self.context.rules, received)?;
         let ForceArgs { resource, token, immediate } = args;
+        name_resource(&resource);
         let call = Call::ForceRelease { resource, token, immediate, deadline };
         match self.context.driver.call(call).await? {
             Answer::Forced(forced) => Ok(response(&forced, token)),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! observe    counts and times calls; outermost, so that it sees the status that is really sent
+//! trace      the span of a call, if it is sampled
 //! contract   deadline, panics, and errors that are not ours: every error speaks the contract
 //! ```
 //!
@@ -9,6 +10,8 @@
 
 mod contract;
 mod observe;
+mod trace;
 
 pub(super) use contract::ContractLayer;
 pub(super) use observe::ObserveLayer;
+pub(super) use trace::TraceLayer;
