@@ -179,6 +179,18 @@ fn a_retry_of_the_holder_does_not_queue() {
 }
 
 #[test]
+fn a_retry_of_the_holder_is_not_told_that_the_lock_is_taken() {
+    let mut world = World::new(3, 1);
+    let holder = world.acquire(0, "r", "a", ONCE);
+    let token = world.token(holder);
+    // Both while the first of them asks the masters.
+    let waiter = world.acquire(0, "r", "b", 60 * SECOND);
+    let retry = world.acquire(0, "r", "a", ONCE);
+    assert!(world.token(retry) > token);
+    assert!(!world.answers.contains_key(&waiter));
+}
+
+#[test]
 fn waiting_ends_when_the_time_is_up() {
     let mut world = World::new(3, 1);
     let holder = world.acquire(0, "r", "a", ONCE);

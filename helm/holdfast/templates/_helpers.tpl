@@ -136,6 +136,12 @@ poll_interval = {{ quote $config.watch.poll_interval }}
 [log]
 format = {{ quote $config.log.format }}
 filter = {{ quote $config.log.filter }}
+
+[telemetry]
+{{- with $config.telemetry.otlp_endpoint }}
+otlp_endpoint = {{ quote . }}
+{{- end }}
+sample_ratio = {{ $config.telemetry.sample_ratio }}
 {{- range $master := .Values.masters }}
 {{- $folder := printf "/etc/holdfast/masters/%s" .name }}
 

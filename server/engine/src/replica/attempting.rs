@@ -202,8 +202,9 @@ impl Replica {
         if let Some(ticket) = waits {
             self.tell_position(resource, ticket, now);
         }
-        self.answer_impatient(resource, now);
+        // First: who asks for its own lock once is not to be told that it is taken.
         self.let_holder_retry(resource, holder, now);
+        self.answer_impatient(resource, now);
         self.sleep(resource, next_try, now);
     }
 
