@@ -7,6 +7,7 @@
 
 use super::problem::Problems;
 use super::secret::Secret;
+use super::telemetry::OtlpEndpoint;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
@@ -37,12 +38,16 @@ impl Environment {
         for (name, path) in SHARED {
             match self.0.get(OsStr::new(name)).map(|value| value.to_str()) {
                 None | Some(Some("")) => {}
-                Some(None) => problems.add(name, "is not UTF-8"),
-                Some(Some(value)) => variables.defaults.push(Setting {
-                    variable: name.to_owned(),
-                    path: path.map(str::to_owned).to_vec(),
-                    value: value.to_owned(),
-                }),
+                Some(None) => variables.warnings.push(format!("{name} is ignored: it is not UTF-8")),
+                Some(Some(value)) => match OtlpEndpoint::parse(value) {
+                    Ok(_) => variables.defaults.push(Setting {
+                        variable: name.to_owned(),
+                        path: path.map(str::to_owned).to_vec(),
+                        value: value.to_owned(),
+                    }),
+                    // It was said to everybody, and may fit others: a path is right for OTLP over HTTP.
+                    Err(wrong) => variables.warnings.push(format!("{name} is ignored: it {wrong}")),
+                },
             }
         }
         for (name, value) in &self.0 {

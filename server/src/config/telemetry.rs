@@ -35,7 +35,7 @@ impl OtlpEndpoint {
     }
 
     /// The error does not repeat the text: it may hold a password.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let is_http = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
         if !is_http {
             return Err(format!("must start with http:// or https://, {EXAMPLE}"));
@@ -55,7 +55,7 @@ impl OtlpEndpoint {
             || port == Some(0)
             || authority.as_str().len() > host.len() && port.is_none()
         {
-            return Err(format!("must have a host and a port, {EXAMPLE}"));
+            return Err(format!("must have a host, and a port from 1 to 65535, {EXAMPLE}"));
         }
         if uri.path() != "/" || uri.query().is_some() {
             return Err(format!("must end after the port, {EXAMPLE}"));
@@ -138,8 +138,8 @@ mod tests {
             ("http://a b", "is no URL; it must be such as http://collector:4317"),
             ("grpc://collector:4317", "must start with http:// or https://"),
             ("http://u:secret@collector:4317", "must have no user or password; headers are given"),
-            ("http://collector:0", "must have a host and a port, such as http://collector:4317"),
-            ("http://collector:65536", "must have a host and a port"),
+            ("http://collector:0", "must have a host, and a port from 1 to 65535, such as"),
+            ("http://collector:65536", "must have a host, and a port from"),
             ("http://collector:4318/v1/traces", "must end after the port, such as"),
             ("http://collector:4317?a=b", "must end after the port, such as"),
         ] {
@@ -173,10 +173,10 @@ mod tests {
         assert_eq!(goes_to(file, &[standard, ours]), at("http://ours:4317"));
         assert_eq!(goes_to("", &[standard, (ours.0, "")]), Ok(None), "overruled");
         assert_eq!(goes_to("", &[(standard.0, "")]), Ok(None), "empty is unset");
-        assert_eq!(
-            goes_to("", &[(standard.0, "grpc://collector")]).unwrap_err(),
-            "telemetry.otlp_endpoint: must start with http:// or https://, such as \
-             http://collector:4317 (environment variable OTEL_EXPORTER_OTLP_ENDPOINT)"
-        );
+        let http = (standard.0, "http://standard:4318/v1/traces");
+        assert_eq!(goes_to("", &[http]), Ok(None), "meant for others");
+        let warnings = all("", "--dev", &[http]).unwrap().warnings;
+        let ignored = "OTEL_EXPORTER_OTLP_ENDPOINT is ignored: it must end after the port";
+        assert!(warnings.iter().any(|warning| warning.starts_with(ignored)), "{warnings:?}");
     }
 }

@@ -96,7 +96,10 @@ async fn whoever_waits_has_a_round_that_was_refused_and_one_that_was_not() {
     holder.release(releases(&lease)).await.expect("released");
     let token = waiting.await.expect("no panic").fencing_token.to_string();
 
-    let there = |spans: &[Exported]| has_rounds(spans, "Acquire", "acquire", 2);
+    let there = |spans: &[Exported]| {
+        let granted = spans.iter().any(|span| span.get("holdfast.ballot") == token);
+        granted && has_rounds(spans, "Acquire", "acquire", 2)
+    };
     let spans = collector.wait(&traced.id, there).await.expect("spans");
     let call = rpc(&spans, "Acquire").expect("the span of the call");
     assert_eq!(call.get("holdfast.outcome"), "granted");

@@ -19,7 +19,8 @@ async fn nothing_is_told_that_is_not_sampled_nor_without_an_endpoint() {
     let endpoint = collector.endpoint();
     let without = HoldfastdOptions { config: String::new(), ..cluster.replica_options() };
     let standard = ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint);
-    let by_variable = HoldfastdOptions { env: vec![standard], ..without.clone() };
+    let config = "[telemetry]\nsample_ratio = 0\n".to_owned();
+    let by_variable = HoldfastdOptions { env: vec![standard], config, ..without.clone() };
     for options in [without, by_variable] {
         let replica = Holdfastd::start(options).await.expect("a replica");
         replica.wait_voting(3).await.expect("all masters");

@@ -4,9 +4,10 @@
 //! Deliberately absent: when it is polled and when it ends, which `grpc/layers` knows.
 
 use super::export::Traces;
-use super::{outcome, words};
+use super::{outcome, time, words};
+use crate::clock;
 use crate::telemetry::rpc;
-use holdfast_engine::{Answer, Resource};
+use holdfast_engine::{Answer, Now, Resource};
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{
@@ -29,6 +30,7 @@ const ABOUT_MANY: [&str; 3] = ["KeepAlive", "ListLocks", "GetClusterStatus"];
 #[derive(Debug)]
 pub struct CallSpan {
     context: Context,
+    began: Now,
     has_status: bool,
 }
 
@@ -52,7 +54,10 @@ impl Traces {
                 .extract_with_context(&Context::new(), &Headers(headers)),
             false => Context::new(),
         };
-        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
+        let began = clock::now();
+        let builder = SpanBuilder::from_name(name)
+            .with_kind(SpanKind::Server)
+            .with_start_time(time::wall(began));
         let mut span = self.tracer.build_with_context(builder, &incoming);
         if !span.is_recording() {
             return None;
@@ -67,7 +72,7 @@ impl Traces {
             true => Context::new(),
             false => Context::new().with_value(AboutOne),
         };
-        Some(CallSpan { context: context.with_span(span), has_status: false })
+        Some(CallSpan { context: context.with_span(span), began, has_status: false })
     }
 }
 
@@ -96,7 +101,7 @@ impl Drop for CallSpan {
         if !self.has_status {
             self.answered(CANCELLED, None);
         }
-        self.context.span().end();
+        self.context.span().end_with_timestamp(time::later(self.began, clock::now()));
     }
 }
 
@@ -153,7 +158,11 @@ pub fn parent() -> Option<Parent> {
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
+    /// A `tracestate` may be 15 KB of a stranger's, and every span would carry it: there is none.
     fn get(&self, key: &str) -> Option<&str> {
+        if key != TRACEPARENT {
+            return None;
+        }
         self.0.get(key).and_then(|value| value.to_str().ok())
     }
 

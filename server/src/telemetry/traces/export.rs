@@ -15,12 +15,14 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
     SpanExporter,
 };
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::transport::{ClientTlsConfig, Endpoint};
 use tracing::warn;
 
-/// Spans that wait to be sent. At some hundred bytes each this is a few megabytes, and half a second
-/// of the calls that a busy replica serves with all of them sampled.
+/// Spans that wait to be sent. At about a kilobyte each this is some megabytes, and half a second of the
+/// calls that a busy replica serves with all of them sampled.
 const MAX_QUEUE: usize = 8_192;
 /// Spans of one export.
 const MAX_BATCH: usize = 512;
@@ -28,6 +30,8 @@ const MAX_BATCH: usize = 512;
 const PACE: Duration = Duration::from_secs(1);
 /// An export, and a connection for it, take no longer. Nobody waits for them but the next batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A collector that went away without a word is noticed by a ping that nobody answers.
+const PING_EVERY: Duration = Duration::from_secs(10);
 /// At shutdown the last spans are sent in so long or not at all: somebody may be waiting to kill us.
 const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Exports that fail are logged no more often.
@@ -37,6 +41,8 @@ const LOG_PERIOD: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Traces {
     provider: SdkTracerProvider,
+    /// The last export failed.
+    failing: Arc<AtomicBool>,
     pub(super) tracer: SdkTracer,
 }
 
@@ -58,9 +64,11 @@ impl Traces {
         let mut channel = Endpoint::from_shared(endpoint.to_string())
             .map_err(TracesError::Transport)?
             .connect_timeout(EXPORT_TIMEOUT)
-            .timeout(EXPORT_TIMEOUT);
+            .timeout(EXPORT_TIMEOUT)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(EXPORT_TIMEOUT);
         if endpoint.is_tls() {
-            let roots = ClientTlsConfig::new().with_native_roots();
+            let roots = ClientTlsConfig::new().with_native_roots().timeout(EXPORT_TIMEOUT);
             channel = channel.tls_config(roots).map_err(TracesError::Transport)?;
         }
         let exporter = opentelemetry_otlp::SpanExporter::builder()
@@ -78,7 +86,9 @@ impl Traces {
             .with_max_export_batch_size(MAX_BATCH)
             .with_scheduled_delay(PACE)
             .build();
-        let exporter = Noted { exporter, failures: Throttle::new(LOG_PERIOD) };
+        let failing = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&failing);
+        let exporter = Noted { exporter, failing: noted, failures: Throttle::new(LOG_PERIOD) };
         let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
         let root = Sampler::TraceIdRatioBased(sample_ratio);
         let provider = SdkTracerProvider::builder()
@@ -87,14 +97,16 @@ impl Traces {
             .with_span_processor(processor)
             .build();
         let tracer = provider.tracer("holdfast");
-        Self { provider, tracer }
+        Self { provider, failing, tracer }
     }
 
     /// Sends what is left, for as long as there is patience, and ends.
     pub async fn close(self) {
         // It waits for the exporting thread, which must not stall the runtime that moves its bytes.
-        let closing = move || self.provider.shutdown_with_timeout(LAST_EXPORT_TIMEOUT);
-        if !matches!(tokio::task::spawn_blocking(closing).await, Ok(Ok(()))) {
+        let provider = self.provider;
+        let closing = move || provider.shutdown_with_timeout(LAST_EXPORT_TIMEOUT);
+        let in_time = matches!(tokio::task::spawn_blocking(closing).await, Ok(Ok(())));
+        if !in_time || self.failing.load(Ordering::Relaxed) {
             warn!("the last spans could not be exported");
         }
     }
@@ -124,6 +136,7 @@ fn resource() -> Resource {
 #[derive(Debug)]
 struct Noted<E> {
     exporter: E,
+    failing: Arc<AtomicBool>,
     failures: Throttle,
 }
 
@@ -131,6 +144,7 @@ impl<E: SpanExporter> SpanExporter for Noted<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let exported = self.exporter.export(batch).await;
+        self.failing.store(exported.is_err(), Ordering::Relaxed);
         if let Err(error) = &exported
             && let Some(unsaid) = self.failures.admit(clock::now().boot)
         {

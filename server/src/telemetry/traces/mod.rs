@@ -20,6 +20,7 @@ mod export;
 mod outcome;
 mod round;
 mod rounds;
+mod time;
 mod under_way;
 mod words;
 

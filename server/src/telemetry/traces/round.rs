@@ -1,14 +1,13 @@
-//! The span of a round, and those of the masters it was put to. Times are those of the wall clock at the
-//! beginning, and lengths those of the clock that does not step.
+//! The span of a round, and those of the masters it was put to.
 
 use super::answer::{Answer, Silence};
+use super::time::{later, wall};
 use super::words;
 use holdfast_engine::{Ballot, MasterId, MasterSet, Now, Request, Resource, Step};
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 /// Kinds of rounds that are decided by a quorum.
 const DECIDED: [&str; 5] = ["acquire", "extend", "release", "read", "revoke"];
@@ -23,6 +22,9 @@ pub(super) struct Round {
     asked: MasterSet,
     pending: usize,
     votes: usize,
+    /// A quorum of yes decides it. Not a repetition for those that were silent, nor a repair: what others
+    /// said before counts there.
+    is_decisive: bool,
 }
 
 /// A master that was asked in it.
@@ -41,7 +43,7 @@ impl Round {
         parent: &Context,
         kind: &'static str,
         (step, request): (Step, &Request),
-        now: Now,
+        (masters, now): (usize, Now),
     ) -> Self {
         let (resource, ballot) = about(request);
         let mut attributes = vec![
@@ -60,7 +62,8 @@ impl Round {
             .with_attributes(attributes);
         let span = tracer.build_with_context(builder, parent);
         let (asked, pending, votes) = (MasterSet::default(), 0, 0);
-        Self { step, kind, span, began: now, asked, pending, votes }
+        let is_decisive = DECIDED.contains(&kind) && step.masters.len() == masters;
+        Self { step, kind, span, began: now, asked, pending, votes, is_decisive }
     }
 
     pub(super) fn ask(
@@ -85,7 +88,7 @@ impl Round {
     pub(super) fn is_over(&mut self, answer: Answer, quorum: usize, now: Now) -> bool {
         if answer == Answer::Ok {
             self.votes += 1;
-            if self.is_decided_by(quorum) && self.votes == quorum {
+            if self.is_decisive && self.votes == quorum {
                 let at = later(self.began, now);
                 self.span.add_event_with_timestamp(words::QUORUM, at, Vec::new());
             }
@@ -96,7 +99,7 @@ impl Round {
 
     pub(super) fn end(mut self, masters: &[Arc<str>], quorum: usize, now: Now) {
         self.span.set_attribute(KeyValue::new(words::VOTES, self.votes as i64));
-        if self.is_decided_by(quorum) {
+        if self.is_decisive {
             let reached = self.votes >= quorum;
             self.span.set_attribute(KeyValue::new(words::QUORUM_REACHED, reached));
         }
@@ -108,11 +111,6 @@ impl Round {
             self.span.set_attribute(KeyValue::new(words::NOT_ASKED, names));
         }
         self.span.end_with_timestamp(later(self.began, now));
-    }
-
-    /// A repetition for those that were silent, or a repair, has no quorum of its own.
-    fn is_decided_by(&self, quorum: usize) -> bool {
-        DECIDED.contains(&self.kind) && self.step.masters.len() >= quorum
     }
 }
 
@@ -148,12 +146,4 @@ pub(super) fn about(request: &Request) -> (Option<&Resource>, Option<Ballot>) {
         | Request::Adopt { .. }
         | Request::Suspect { .. } => (None, None),
     }
-}
-
-fn wall(at: Now) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_micros(at.wall_micros)
-}
-
-fn later(began: Now, now: Now) -> SystemTime {
-    wall(began) + now.boot.since(began.boot)
 }

@@ -87,8 +87,10 @@ impl UnderWay {
         if !self.rounds.contains_key(&step.number) {
             let Some(parent) = self.parent_of(ask, step) else { return };
             let now = *self.writing.get_or_insert_with(clock::now);
-            let round = Round::begin(&self.tracer, &parent, kind, (step, &ask.request), now);
-            self.rounds.insert(step.number, round);
+            let masters = self.masters.len();
+            let step = (step, &ask.request);
+            let round = Round::begin(&self.tracer, &parent, kind, step, (masters, now));
+            self.rounds.insert(round.step.number, round);
         }
         let now = *self.writing.get_or_insert_with(clock::now);
         if let Some(round) = self.rounds.get_mut(&step.number) {
