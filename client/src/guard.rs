@@ -67,9 +67,9 @@ impl Guard {
         &self.tenure.lease_id
     }
 
-    /// The lease as of its last renewal.
+    /// The lease as of its last renewal. Nothing is left of one that was lost.
     pub fn lease(&self) -> Lease {
-        self.tenure.state.borrow().lease.clone()
+        self.tenure.lease()
     }
 
     /// What is left of the validity, unless it is renewed. Zero once the lock is lost.
@@ -85,6 +85,9 @@ impl Guard {
 
     /// Resolves when the lock is lost, before its validity ends: a twentieth of the ttl before, and at
     /// least 20 ms, in which to stop. Once it has resolved it does so at once.
+    ///
+    /// Two things can end a lease sooner than that: an operator who frees it `immediate`ly, and a stream
+    /// that breaks without a [`grace`](crate::Lock::grace).
     ///
     /// It needs no message for that: when no renewal succeeds, a timer on a clock that counts suspend
     /// says so.
@@ -118,11 +121,11 @@ impl Guard {
         let mut states = self.tenure.state.subscribe();
         loop {
             let (risk, risks) = {
-                let state = states.borrow_and_update();
-                (state.risk, state.risks)
+                let State { risk, risks, loss, .. } = *states.borrow_and_update();
+                (risk.filter(|_| loss.is_none()), risks)
             };
             if let Some(risk) = risk
-                && self.risks_told.swap(risks, Ordering::Relaxed) < risks
+                && self.risks_told.fetch_max(risks, Ordering::Relaxed) < risks
             {
                 return risk;
             }
@@ -191,7 +194,7 @@ impl Guard {
             // An error means that the keeper has ended: the same.
             let _ = told.await;
         }
-        self.tenure.state.borrow().lease.clone()
+        self.tenure.lease()
     }
 }
 
@@ -208,6 +211,7 @@ pub(crate) struct Tenure {
 #[derive(Debug)]
 struct State {
     lease: Lease,
+    granted_until: Moment,
     risk: Option<Risk>,
     /// How many there were.
     risks: u64,
@@ -216,9 +220,19 @@ struct State {
 
 impl Tenure {
     pub(crate) fn new(lease: Lease) -> Self {
-        let Lease { resource, lease_id, fencing_token, ttl, .. } = lease.clone();
-        let state = watch::Sender::new(State { lease, risk: None, risks: 0, loss: None });
+        let Lease { resource, lease_id, fencing_token, ttl, deadline, .. } = lease.clone();
+        let (granted_until, risk, risks, loss) = (deadline, None, 0, None);
+        let state = watch::Sender::new(State { lease, granted_until, risk, risks, loss });
         Self { resource, lease_id, fencing_token, ttl, state }
+    }
+
+    fn lease(&self) -> Lease {
+        let State { lease, loss, .. } = &*self.state.borrow();
+        let deadline = match loss {
+            Some(_) => lease.deadline.min(Moment::now()),
+            None => lease.deadline,
+        };
+        Lease { deadline, ..lease.clone() }
     }
 
     /// When a loss is announced if no renewal comes.
@@ -226,14 +240,16 @@ impl Tenure {
         self.state.borrow().lease.announces_at()
     }
 
-    /// From when on somebody else may have the lock.
-    pub(crate) fn deadline(&self) -> Moment {
-        self.state.borrow().lease.deadline
+    /// Until when its holder may rely on it at most, for all that it was ever told.
+    pub(crate) fn granted_until(&self) -> Moment {
+        self.state.borrow().granted_until
     }
 
     /// When to renew it: with two thirds of the ttl left.
     pub(crate) fn renews_at(&self) -> Moment {
-        self.deadline().before(self.ttl * 2 / 3)
+        let Lease { ttl, deadline, .. } = self.state.borrow().lease;
+        // Of the last grant: near `max_hold` it is less than what was asked for.
+        deadline.before(ttl * 2 / 3)
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -262,6 +278,7 @@ impl Tenure {
             }
             // Answers may come in another order than their requests.
             let deadline = state.lease.deadline.max(lease.deadline);
+            state.granted_until = state.granted_until.max(deadline);
             state.lease = Lease { deadline, ..lease };
             state.risk = None;
             true

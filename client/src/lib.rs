@@ -19,7 +19,7 @@
 //!
 //! A [`Guard`] renews its lease every third of the ttl. While [`Guard::is_valid`] is true nobody else is
 //! within the validity of the same lock, through crashes and restarts of any minority of masters and of
-//! any replica. [`Guard::lost`] resolves *before* the validity ends. The deadline counts from when this
+//! any replica. [`Guard::lost`] resolves *before* the validity ends, in time to stop. The deadline counts from when this
 //! client sent the request that was answered, on a clock that goes on while the machine sleeps, so delay
 //! on the network makes it early, never late.
 //!

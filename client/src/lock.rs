@@ -17,6 +17,7 @@ use crate::held::Held;
 use crate::keep;
 use crate::lease::{Lease, LeaseId};
 use crate::replicas::Patience;
+use crate::retry::RetryPolicy;
 
 /// The server caps a wait at its `max_wait` (60 s by default), and the drift of clocks eats validity while
 /// a call waits: a longer wait is made of several calls.
@@ -30,11 +31,11 @@ const TTLS_PER_CALL: u32 = 10;
 /// | | `acquire` | `hold` |
 /// |---|---|---|
 /// | good for | short critical sections | locks that are held for long, leadership |
-/// | renewal | a call every third of the ttl | heartbeats on one stream |
-/// | this process dies | the lock is free after the ttl at the latest | the lock is free at once, or after [`grace`](Lock::grace) |
+/// | renewal | a call every third of the ttl | heartbeats on one stream, every third of the ttl and every 5 s |
+/// | this process dies | the lock is free after the ttl at the latest | the lock is free at once, or after [`grace`](Lock::grace); after the ttl if it has moved between replicas twice, or something was [published](Guard::publish) |
 /// | the connection breaks, the replica dies | it is renewed through the next one | it is lost at once, or after [`grace`](Lock::grace) |
 /// | the replica drains or freezes | it is renewed through the next one | it is held through the next one |
-/// | waits | up to `wait`; at the end of the queue again every 30 s | up to `wait`, in one place in the queue |
+/// | waits | up to `wait`; at the end of the queue again every 30 s, or every 10 ttls | up to `wait`, in one place in the queue |
 /// | [`Guard::at_risk`] | says when a renewal fails | says what the server knows, too |
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `acquire` or `hold`"]
@@ -126,7 +127,8 @@ impl Lock {
 
     /// Takes the lock and renews it by calls until the guard is released, dropped or lost.
     ///
-    /// Dropping the future leaves the queue and gives back what may have been granted meanwhile.
+    /// Dropping the future leaves the queue and gives back what may have been granted meanwhile, unless
+    /// the [`lease_id`](Lock::lease_id) was given: then a repetition is expected.
     ///
     /// # Errors
     /// [`Error::Busy`] if somebody else holds the lock, at once or after [`wait`](Lock::wait);
@@ -217,14 +219,23 @@ impl Lock {
 
 async fn take(lock: &Lock, lease_id: LeaseId) -> Result<Lease, Error> {
     let waits_until = Moment::now().after(lock.wait);
-    let longest = lock.ttl.map_or(LONGEST_CALL, |ttl| LONGEST_CALL.min(ttl * TTLS_PER_CALL));
+    let longest =
+        lock.ttl.map_or(LONGEST_CALL, |ttl| LONGEST_CALL.min(ttl.saturating_mul(TTLS_PER_CALL)));
+    let RetryPolicy { longest_pause, .. } = *lock.client.retry();
+    let mut pauses = lock.client.retry().pauses();
     loop {
+        let settled = Moment::now().after(longest_pause);
         let taken = take_once(lock, &lease_id, waits_until, longest).await;
         match taken {
             // Granted too late to be of use: the next call with the same lease_id has it anew.
             Ok(lease) if lease.announces_at().has_passed() && !waits_until.has_passed() => {}
             Err(Error::Busy(_) | Error::Lost(_)) if !waits_until.has_passed() => {}
             taken => return taken,
+        }
+        // It was to wait, and did not: the server's `max_wait` is short.
+        match settled.has_passed() {
+            true => pauses = lock.client.retry().pauses(),
+            false => tokio::time::sleep(pauses.next().min(waits_until.remaining())).await,
         }
     }
 }
@@ -236,7 +247,8 @@ async fn take_once(
     longest: Duration,
 ) -> Result<Lease, Error> {
     let client = &lock.client;
-    let attempt = client.retry().attempt_timeout + waits_until.remaining().min(longest);
+    let wait = waits_until.remaining().min(longest);
+    let attempt = client.retry().attempt_timeout.saturating_add(wait);
     // While it waits it goes through outages; it is given up when nobody would wait any more.
     let until = waits_until.after(client.retry().give_up_after);
     let first = lock.request(lease_id, Duration::ZERO)?;

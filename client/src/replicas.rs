@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_proto::errors::reason;
@@ -23,18 +23,25 @@ use crate::retry::RetryPolicy;
 pub(crate) struct Replica {
     pub(crate) address: String,
     endpoint: Endpoint,
-    /// Connects when it is needed, and again when the connection breaks.
-    channel: Mutex<Channel>,
+    /// Connects when it is needed, and again when the connection breaks. With how many there were before.
+    channel: Mutex<(u64, Channel)>,
+}
+
+/// Which connection a call goes through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route {
+    index: usize,
+    generation: u64,
 }
 
 impl Replica {
     pub(crate) fn new(address: String, endpoint: Endpoint) -> Self {
-        let channel = Mutex::new(endpoint.connect_lazy());
+        let channel = Mutex::new((0, endpoint.connect_lazy()));
         Self { address, endpoint, channel }
     }
 
-    pub(crate) fn channel(&self) -> Channel {
-        self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn channel(&self) -> MutexGuard<'_, (u64, Channel)> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,30 +61,43 @@ impl Replicas {
         &self.all
     }
 
-    pub(crate) fn current(&self) -> (usize, &Replica) {
+    /// Where the next call goes.
+    pub(crate) fn current(&self) -> (Route, Channel) {
         let index = self.next.load(Ordering::Relaxed);
-        (index, &self.all[index])
+        let (generation, channel) = self.all[index].channel().clone();
+        (Route { index, generation }, channel)
+    }
+
+    pub(crate) fn address(&self, route: Route) -> &str {
+        &self.all[route.index].address
     }
 
     /// Whoever still asks this one goes on with the next.
-    pub(crate) fn avoid(&self, index: usize) {
+    pub(crate) fn avoid(&self, Route { index, .. }: Route) {
         let next = (index + 1) % self.all.len();
         let _ = self.next.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The same, for one that is going away. Behind its address may be others, which a new connection
     /// reaches; what is under way on the old one goes on there.
-    pub(crate) fn leave(&self, index: usize) {
-        let Replica { endpoint, channel, .. } = &self.all[index];
-        *channel.lock().unwrap_or_else(PoisonError::into_inner) = endpoint.connect_lazy();
-        self.avoid(index);
+    pub(crate) fn leave(&self, route: Route) {
+        let replica = &self.all[route.index];
+        let mut channel = replica.channel();
+        // Not once for everybody who is told so.
+        if channel.0 == route.generation {
+            *channel = (route.generation + 1, replica.endpoint.connect_lazy());
+        }
+        drop(channel);
+        self.avoid(route);
     }
 
     /// After a call through this one failed.
-    pub(crate) fn blame(&self, index: usize, status: &Status) {
+    pub(crate) fn blame(&self, route: Route, status: &Status) {
         match error::reason_of(status) {
-            Some(reason::SERVER_DRAINING) => self.leave(index),
-            _ => self.avoid(index),
+            Some(reason::SERVER_DRAINING) => self.leave(route),
+            // By a newer call of this client, which goes on there.
+            Some(reason::SUPERSEDED) => {}
+            _ => self.avoid(route),
         }
     }
 }
@@ -104,29 +124,30 @@ where
 {
     let mut pauses = retry.pauses();
     loop {
-        let (index, replica) = replicas.current();
+        let (route, channel) = replicas.current();
+        let address = replicas.address(route);
         let left = patience.until.remaining().max(retry.attempt_timeout);
         let bound = patience.attempt.min(left);
-        let status = match timeout(bound, call(replica.channel())).await {
+        let status = match timeout(bound, call(channel)).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(status)) => status,
-            Err(_) => silent(replica, bound),
+            Err(_) => silent(address, bound),
         };
         let error = Error::from_status(&status);
         if !error.is_transient() {
             return Err(error);
         }
-        replicas.blame(index, &status);
+        replicas.blame(route, &status);
         let pause = pauses.next().max(error::retry_after(&status).unwrap_or_default());
         if pause >= patience.until.remaining() {
             return Err(error);
         }
-        tracing::debug!(address = replica.address, %error, ?pause, "a call is tried again");
+        tracing::debug!(address, %error, ?pause, "a call is tried again");
         tokio::time::sleep(pause).await;
     }
 }
 
 /// What is said of one that does not answer.
-pub(crate) fn silent(replica: &Replica, bound: Duration) -> Status {
-    Status::unavailable(format!("{} does not answer within {bound:?}", replica.address))
+pub(crate) fn silent(address: &str, bound: Duration) -> Status {
+    Status::unavailable(format!("{address} does not answer within {bound:?}"))
 }

@@ -13,6 +13,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::client::{Client, wire};
 use crate::error::{self, Error};
+use crate::replicas::Route;
 use crate::retry::Pauses;
 
 /// Who holds a resource, at once and at every change. Made by [`Client::watch`] and
@@ -38,9 +39,8 @@ pub struct Watch {
 /// What a watch is doing.
 enum Phase {
     Pausing(Instant),
-    /// Through the replica with this number.
-    Opening(usize, Pin<Box<dyn Future<Output = Result<Said, Status>> + Send>>),
-    Open(usize, Box<Said>),
+    Opening(Route, Pin<Box<dyn Future<Output = Result<Said, Status>> + Send>>),
+    Open(Route, Box<Said>),
 }
 
 type Said = Streaming<v1::WatchLeaderResponse>;
@@ -166,22 +166,22 @@ impl Watch {
                     tokio::time::sleep_until(*until).await;
                     self.open();
                 }
-                Phase::Opening(index, opening) => {
-                    let (index, opened) = (*index, opening.await);
+                Phase::Opening(route, opening) => {
+                    let (route, opened) = (*route, opening.await);
                     match opened {
-                        Ok(stream) => self.phase = Phase::Open(index, Box::new(stream)),
-                        Err(status) => self.broke(index, &status)?,
+                        Ok(stream) => self.phase = Phase::Open(route, Box::new(stream)),
+                        Err(status) => self.broke(route, &status)?,
                     }
                 }
-                Phase::Open(index, stream) => {
-                    let (index, said) = (*index, stream.message().await);
+                Phase::Open(route, stream) => {
+                    let (route, said) = (*route, stream.message().await);
                     match said {
                         Ok(Some(message)) => {
                             self.pauses = self.client.retry().pauses();
                             return Ok(self.observe(message));
                         }
-                        Ok(None) => self.broke(index, &Status::unavailable("the stream ended"))?,
-                        Err(status) => self.broke(index, &status)?,
+                        Ok(None) => self.broke(route, &Status::unavailable("the stream ended"))?,
+                        Err(status) => self.broke(route, &status)?,
                     }
                     let state = LeaderState::Unknown(UnknownReason::Unreachable);
                     let reason = WatchReason::Visibility;
@@ -192,7 +192,7 @@ impl Watch {
     }
 
     fn open(&mut self) {
-        let (index, replica) = self.client.replicas().current();
+        let (route, channel) = self.client.replicas().current();
         // One that is longer than the contract can say is as good as none.
         let bookmark_interval =
             self.bookmark_interval.and_then(|span| wire(span, "bookmark_interval").ok());
@@ -201,18 +201,18 @@ impl Watch {
             after_fencing_token: self.newest,
             bookmark_interval,
         };
-        let mut service = LockServiceClient::new(replica.channel());
+        let mut service = LockServiceClient::new(channel);
         let bound = self.client.retry().attempt_timeout;
         let opening = async move {
             let opened = timeout(bound, service.watch_leader(request)).await;
             let silent = |_| Status::unavailable("no answer in time");
             opened.map_err(silent)?.map(Response::into_inner)
         };
-        self.phase = Phase::Opening(index, Box::pin(opening));
+        self.phase = Phase::Opening(route, Box::pin(opening));
     }
 
-    fn broke(&mut self, index: usize, status: &Status) -> Result<(), Error> {
-        self.client.replicas().blame(index, status);
+    fn broke(&mut self, route: Route, status: &Status) -> Result<(), Error> {
+        self.client.replicas().blame(route, status);
         let error = Error::from_status(status);
         let pause = self.pauses.next().max(error::retry_after(status).unwrap_or_default());
         self.phase = Phase::Pausing(Instant::now() + pause);

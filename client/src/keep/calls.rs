@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
-use crate::clock::Moment;
+use crate::clock::{Moment, sleep_until};
 use crate::error::Error;
 use crate::guard::{Farewell, Guard, Tenure};
 use crate::keep::{farewell, part};
-use crate::lease::Lease;
+use crate::lease::{Lease, margin};
 use crate::loss::Risk;
 use crate::replicas::Patience;
 
@@ -46,7 +46,7 @@ async fn renew(client: &Client, tenure: &Tenure) {
     let mut pauses = client.retry().pauses();
     let mut next = tenure.renews_at();
     loop {
-        tokio::time::sleep(next.remaining()).await;
+        sleep_until(next, margin(tenure.ttl)).await;
         if tenure.is_lost() {
             return;
         }

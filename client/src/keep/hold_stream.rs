@@ -11,6 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::clock::Moment;
+use crate::replicas::Route;
 
 /// A connection that takes no more than this has stalled; what does not fit is not sent.
 const UNSENT: usize = 16;
@@ -21,8 +22,8 @@ const UNANSWERED: usize = 64;
 /// Dropped, it is reset.
 #[derive(Debug)]
 pub(crate) struct HoldStream {
-    /// The replica it goes to.
-    pub(crate) replica: usize,
+    /// The way it goes.
+    pub(crate) route: Route,
     requests: mpsc::Sender<HoldRequest>,
     responses: Streaming<HoldResponse>,
     /// When `start`, whose number is 0, and each unanswered heartbeat were sent.
@@ -31,7 +32,7 @@ pub(crate) struct HoldStream {
 
 impl HoldStream {
     pub(crate) async fn open(
-        replica: usize,
+        route: Route,
         channel: Channel,
         start: HoldStart,
     ) -> Result<Self, Status> {
@@ -41,7 +42,7 @@ impl HoldStream {
         // There is room for it.
         let _ = requests.try_send(start);
         let responses = LockServiceClient::new(channel).hold(ReceiverStream::new(outgoing)).await?;
-        Ok(Self { replica, requests, responses: responses.into_inner(), sent })
+        Ok(Self { route, requests, responses: responses.into_inner(), sent })
     }
 
     /// The next message; cancel safe. Its end without one is an error here: the server says how a Hold

@@ -27,7 +27,7 @@ async fn farewell(
 ) -> Option<Result<Farewell, Dropped>> {
     let over = async {
         tenure.lost().await;
-        sleep_until(tenure.deadline(), margin(tenure.ttl)).await;
+        sleep_until(tenure.granted_until(), margin(tenure.ttl)).await;
     };
     tokio::select! {
         said = farewell => Some(said.map_err(|_| Dropped)),

@@ -6,6 +6,7 @@ use holdfast_proto::v1;
 use holdfast_proto::v1::hold_response::Event;
 use tokio::time::timeout;
 use tonic::Status;
+use tonic::transport::Channel;
 
 use crate::client::Client;
 use crate::clock::Moment;
@@ -14,7 +15,7 @@ use crate::keep::hold_stream::HoldStream;
 use crate::lease::{Lease, LeaseId};
 use crate::lock::Lock;
 use crate::loss::LossReason;
-use crate::replicas::silent;
+use crate::replicas::{Route, silent};
 
 /// How often a heartbeat goes out as long as the server has not said otherwise.
 const BEAT: Duration = Duration::from_secs(1);
@@ -59,13 +60,9 @@ pub(crate) async fn open(lock: &Lock, lease_id: LeaseId) -> Result<(HoldStream, 
     let mut pauses = client.retry().pauses();
     loop {
         let start = lock.hold_start(&lease_id, 0, waits_until.remaining())?;
-        let (index, replica) = client.replicas().current();
-        // Who waits in a queue hears nothing for long; but not for longer than it asked for.
-        let bound = waits_until.remaining() + client.retry().attempt_timeout;
-        let taken = match timeout(bound, take(lock, index, start)).await {
-            Ok(taken) => taken,
-            Err(_) => Err(Failure::Status(silent(replica, bound))),
-        };
+        let way = client.replicas().current();
+        let route = way.0;
+        let taken = take_in_time(lock, way, start, waits_until).await;
         let failure = match taken {
             // Granted too late to be of use: the next stream has it anew.
             Ok((_, granted))
@@ -82,37 +79,43 @@ pub(crate) async fn open(lock: &Lock, lease_id: LeaseId) -> Result<(HoldStream, 
             return Err(error);
         }
         if let Failure::Status(status) = &failure {
-            client.replicas().blame(index, status);
+            client.replicas().blame(route, status);
         }
         let pause = pauses.next().max(failure.hint());
         if pause >= until.remaining() {
             return Err(error);
         }
-        let address = &replica.address;
+        let address = client.replicas().address(route);
         tracing::warn!(lock.resource, address, %error, "waiting for a lock failed, trying again");
         tokio::time::sleep(pause).await;
     }
 }
 
-/// Opens one stream, and waits on it for the grant.
-pub(crate) async fn take(
+async fn take_in_time(
     lock: &Lock,
-    replica: usize,
+    way: (Route, Channel),
     start: v1::HoldStart,
+    waits_until: Moment,
 ) -> Result<(HoldStream, Granted), Failure> {
-    let stream = connect(&lock.client, replica, start).await.map_err(Failure::Status)?;
-    wait(lock, stream).await
+    let address = lock.client.replicas().address(way.0);
+    let bound = lock.client.retry().attempt_timeout;
+    let opening = HoldStream::open(way.0, way.1, start);
+    let opened = timeout(bound, opening).await.unwrap_or_else(|_| Err(silent(address, bound)));
+    let waiting = wait(lock, opened.map_err(Failure::Status)?);
+    // Who waits in a queue hears nothing for long; but not for longer than it asked for.
+    let bound = waits_until.remaining().saturating_add(bound);
+    let waited = timeout(bound, waiting).await;
+    waited.unwrap_or_else(|_| Err(Failure::Status(silent(address, bound))))
 }
 
-async fn connect(
-    client: &Client,
-    index: usize,
+/// Opens one stream, and waits on it for the grant; for as long as it takes.
+pub(crate) async fn take(
+    lock: &Lock,
+    (route, channel): (Route, Channel),
     start: v1::HoldStart,
-) -> Result<HoldStream, Status> {
-    let replica = &client.replicas().all()[index];
-    let bound = client.retry().attempt_timeout;
-    let opening = HoldStream::open(index, replica.channel(), start);
-    timeout(bound, opening).await.unwrap_or_else(|_| Err(silent(replica, bound)))
+) -> Result<(HoldStream, Granted), Failure> {
+    let stream = HoldStream::open(route, channel, start).await.map_err(Failure::Status)?;
+    wait(lock, stream).await
 }
 
 async fn wait(lock: &Lock, mut stream: HoldStream) -> Result<(HoldStream, Granted), Failure> {

@@ -13,15 +13,21 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::client::ReleaseOutcome;
-use crate::clock::Moment;
+use crate::clock::{Moment, sleep_until};
 use crate::error::{self, Error};
 use crate::guard::{Farewell, Guard, Tenure};
 use crate::keep::hold_stream::HoldStream;
 use crate::keep::open::{Failure, Granted, received, take};
 use crate::keep::{Dropped, farewell, part};
+use crate::lease::margin;
 use crate::lock::Lock;
 use crate::loss::{LossReason, Risk};
+use crate::replicas::Route;
 use crate::retry::Pauses;
+
+/// Two heartbeats that nothing answers make a replica silent. That must come before the connection's own
+/// pings end it, which costs a lock without a grace.
+const LONGEST_BEAT: Duration = Duration::from_secs(5);
 
 /// Keeps a lock that `open` took.
 pub(crate) fn by_stream(lock: Lock, stream: HoldStream, granted: Granted) -> Guard {
@@ -29,7 +35,7 @@ pub(crate) fn by_stream(lock: Lock, stream: HoldStream, granted: Granted) -> Gua
     let tenure = Arc::new(Tenure::new(granted.lease));
     let (keeper, told) = oneshot::channel();
     let keeping = Keeping {
-        next_beat: tenure.renews_at(),
+        next_beat: tenure.renews_at().min(Moment::now().after(LONGEST_BEAT)),
         pauses: client.retry().pauses(),
         lock,
         tenure: Arc::clone(&tenure),
@@ -38,7 +44,8 @@ pub(crate) fn by_stream(lock: Lock, stream: HoldStream, granted: Granted) -> Gua
         unanswered: false,
         seeks: None,
         attempts: FuturesUnordered::new(),
-        tried: 0,
+        tried: None,
+        doubted: None,
     };
     tokio::spawn(keeping.run(told));
     Guard::new(client, tenure, keeper)
@@ -60,14 +67,16 @@ struct Keeping {
     /// Streams that may have the lease, for all that is known. None is dropped before another one has it:
     /// the server would take that for the end of this client, and give the lock back.
     attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Box<Attempted>> + Send>>>,
-    /// The replica of the last of them.
-    tried: usize,
+    /// The way of the last of them.
+    tried: Option<Route>,
+    /// Since when the lease is good until when at most, whatever was asked for before.
+    doubted: Option<(Moment, Moment)>,
 }
 
 /// How an attempt to come back ended.
 struct Attempted {
     began: Moment,
-    replica: usize,
+    route: Route,
     taken: Result<(HoldStream, Granted), Failure>,
 }
 
@@ -121,14 +130,14 @@ impl Keeping {
         };
         let seeks = async {
             match self.seeks {
-                Some(moment) => tokio::time::sleep(moment.remaining()).await,
+                Some(moment) => sleep_until(moment, margin(self.tenure.ttl)).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             message = heard => Turn::Heard(message),
             Some(attempted) = self.attempts.next() => Turn::Came(attempted),
-            () = tokio::time::sleep(self.next_beat.remaining()) => Turn::Beat,
+            () = sleep_until(self.next_beat, margin(self.tenure.ttl)) => Turn::Beat,
             () = seeks => Turn::Seek,
         }
     }
@@ -138,14 +147,14 @@ impl Keeping {
         if std::mem::replace(&mut self.unanswered, true) {
             self.tenure.endangered(Risk::Unreachable);
             if let Some(stream) = &self.stream {
-                self.lock.client.replicas().avoid(stream.replica);
+                self.lock.client.replicas().avoid(stream.route);
             }
             self.seek();
         }
         if let Some(stream) = &mut self.stream {
             stream.beat();
         }
-        self.next_beat = Moment::now().after(self.tenure.ttl / 3);
+        self.next_beat = Moment::now().after((self.tenure.ttl / 3).min(LONGEST_BEAT));
     }
 
     fn hear(&mut self, message: v1::HoldResponse) {
@@ -154,17 +163,26 @@ impl Keeping {
         match message.event {
             Some(Event::Renewed(lease) | Event::Granted(lease)) => {
                 match received(&self.lock.client, stream, message.sequence, lease) {
-                    Ok(granted) => self.renewed(granted),
+                    Ok(granted) => self.renewed(self.as_doubted(granted)),
                     Err(error) => tracing::warn!(self.lock.resource, %error, "a strange renewal"),
                 }
             }
             Some(Event::AtRisk(risk)) => {
                 let risk = Risk::from_wire(risk.reason());
+                let route = stream.route;
                 self.tenure.endangered(risk);
-                if risk == Risk::ServerDraining {
-                    let replica = stream.replica;
-                    self.lock.client.replicas().leave(replica);
-                    self.seek();
+                let replicas = self.lock.client.replicas();
+                match risk {
+                    Risk::ServerDraining => {
+                        replicas.leave(route);
+                        self.seek();
+                    }
+                    // It may be this one alone that is cut off from the masters.
+                    Risk::NoQuorum if replicas.all().len() > 1 => {
+                        replicas.avoid(route);
+                        self.seek();
+                    }
+                    _ => {}
                 }
             }
             Some(Event::Lost(lost)) => self.tenure.lose(LossReason::from_wire(lost.reason())),
@@ -175,19 +193,19 @@ impl Keeping {
     fn renewed(&mut self, granted: Granted) {
         self.worked = self.worked.max(granted.asked);
         self.tenure.renewed(granted.lease);
-        self.next_beat = self.tenure.renews_at();
+        self.next_beat = self.tenure.renews_at().min(Moment::now().after(LONGEST_BEAT));
     }
 
     fn hear_of_end(&mut self, status: &Status) {
         let error = Error::from_status(status);
         tracing::warn!(self.lock.resource, %error, "the stream of a lock ended");
         if let Some(stream) = self.stream.take() {
-            self.lock.client.replicas().blame(stream.replica, status);
+            self.lock.client.replicas().blame(stream.route, status);
         }
         match error {
             Error::Lost(reason) => return self.tenure.lose(reason),
             // By this client itself, which is coming back through the same replica.
-            Error::Superseded if !self.attempts.is_empty() => {}
+            Error::Superseded if self.seeks.is_some() => {}
             // Somebody else goes on with this lease: not for this holder.
             Error::Superseded => return self.tenure.lose(LossReason::Taken),
             _ if leaves_the_lease(status) => self.tenure.endangered(Risk::Unreachable),
@@ -199,8 +217,22 @@ impl Keeping {
         self.seek();
     }
 
-    fn doubt(&self, worked: Moment) {
-        self.tenure.cut_short(Risk::Disconnected, worked.after(self.lock.grace));
+    fn doubt(&mut self, worked: Moment) {
+        let grace = self.lock.grace.min(self.tenure.ttl).mul_f64(1.0 - self.lock.client.drift());
+        let deadline = worked.after(grace);
+        self.tenure.cut_short(Risk::Disconnected, deadline);
+        let deadline = self.doubted.map_or(deadline, |(_, before)| before.min(deadline));
+        self.doubted = Some((Moment::now(), deadline));
+    }
+
+    /// A renewal that was asked for before there was doubt does not lift it.
+    fn as_doubted(&self, mut granted: Granted) -> Granted {
+        if let Some((since, deadline)) = self.doubted
+            && granted.asked < since
+        {
+            granted.lease.deadline = granted.lease.deadline.min(deadline);
+        }
+        granted
     }
 
     fn seek(&mut self) {
@@ -218,33 +250,39 @@ impl Keeping {
         let Ok(start) = self.lock.hold_start(lease_id, *fencing_token, Duration::ZERO) else {
             return;
         };
-        if !self.attempts.is_empty() {
+        if let Some(tried) = self.tried.filter(|_| !self.attempts.is_empty()) {
             // The one before is silent.
-            self.lock.client.replicas().avoid(self.tried);
+            self.lock.client.replicas().avoid(tried);
         }
-        let (replica, _) = self.lock.client.replicas().current();
-        self.tried = replica;
+        let way = self.lock.client.replicas().current();
+        let route = way.0;
+        self.tried = Some(route);
         let lock = self.lock.clone();
         self.attempts.push(Box::pin(async move {
             let began = Moment::now();
-            Box::new(Attempted { began, replica, taken: take(&lock, replica, start).await })
+            Box::new(Attempted { began, route, taken: take(&lock, way, start).await })
         }));
     }
 
     fn come(&mut self, attempted: Attempted) {
-        let Attempted { began, replica, taken } = attempted;
+        let Attempted { began, route, taken } = attempted;
         let failure = match taken {
             Ok((stream, granted)) => {
                 // The lease is its own: the end of the others gives nothing back (docs/adr/0002).
                 self.stream = Some(stream);
                 self.attempts.clear();
                 self.seeks = None;
+                self.doubted = None;
                 self.unanswered = false;
                 return self.renewed(granted);
             }
             Err(failure) => failure,
         };
         let error = failure.error();
+        // By a later one, which goes on.
+        if matches!(error, Error::Superseded) && !self.attempts.is_empty() {
+            return;
+        }
         tracing::warn!(self.lock.resource, %error, "coming back to a lock failed");
         match (&failure, &error) {
             (_, Error::Lost(reason)) => return self.tenure.lose(*reason),
@@ -258,7 +296,7 @@ impl Keeping {
             _ => {}
         }
         if let Failure::Status(status) = &failure {
-            self.lock.client.replicas().blame(replica, status);
+            self.lock.client.replicas().blame(route, status);
         }
         let pause = Moment::now().after(self.pauses.next());
         self.seeks = self.seeks.map(|seeks| seeks.min(pause));
@@ -267,6 +305,9 @@ impl Keeping {
     async fn part(mut self, said: Result<Farewell, Dropped>) {
         let client = &self.lock.client;
         if let Ok(Farewell::Leave(_)) = said {
+            if self.tenure.is_lost() {
+                return part(client, &self.tenure, said).await;
+            }
             // After an extend beside it the end of a stream leaves the lease to its ttl (docs/adr/0007).
             let left = match self.tenure.extend_request() {
                 Ok(request) => client.send_extend(request, client.patience()).await,

@@ -124,11 +124,21 @@ async fn a_loss_is_announced_before_the_validity_ends() {
     for master in &cluster.masters {
         master.freeze().unwrap();
     }
-    let _ = timeout(BOUND, by_calls.at_risk()).await.unwrap();
-    let _ = timeout(BOUND, by_stream.at_risk()).await.unwrap();
-    for guard in [by_calls, by_stream] {
+    let by_calls = async {
+        timeout(BOUND, by_calls.at_risk()).await.unwrap();
+        by_calls
+    };
+    let by_stream = async {
+        timeout(BOUND, by_stream.at_risk()).await.unwrap();
+        by_stream
+    };
+    let (by_calls, by_stream) = tokio::join!(by_calls, by_stream);
+    // Nothing renews them any more.
+    let guards = [by_calls, by_stream].map(|guard| (guard.lease().deadline, guard));
+    for (deadline, guard) in guards {
         let reason = timeout(BOUND, guard.lost()).await.unwrap();
-        assert!(!guard.lease().deadline.has_passed(), "told too late");
+        assert!(!deadline.has_passed(), "told too late");
+        assert!(guard.lease().valid_for().is_zero(), "nothing is left of it");
         let late = [LossReason::NoQuorum, LossReason::Unreachable, LossReason::Expired];
         assert!(late.contains(&reason), "{reason}");
         assert!(!guard.is_valid());
