@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, LossReason, Queued, ReleaseOutcome};
+use holdfast_client::{Client, Guard, LossReason, Queued, ReleaseOutcome};
 use holdfast_tests::proxy::Proxy;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -47,14 +47,19 @@ enum Fate {
     Drained,
 }
 
+async fn renewed_often(guard: &Guard, times: usize) {
+    for _ in 0..times {
+        renewed(guard).await;
+    }
+}
+
 async fn survives(fate: Fate) {
     let mut cluster = cluster(3, 3).await;
-    let guard = client(&cluster, [0, 1], "one");
-    let ttl = Duration::from_secs(6);
+    let one = client(&cluster, [0, 1], "one");
     // Nothing tells a replica that dies from a network that breaks.
-    let grace = if let Fate::Killed = fate { ttl } else { Duration::ZERO };
-    let by_stream = guard.lock("stream").ttl(ttl).grace(grace).hold().await.expect("a lock");
-    let by_calls = guard.lock("calls").ttl(ttl).acquire().await.expect("a lock");
+    let grace = if let Fate::Killed = fate { LONG } else { Duration::ZERO };
+    let by_stream = one.lock("stream").ttl(LONG).grace(grace).hold().await.expect("a lock");
+    let by_calls = one.lock("calls").ttl(2 * SHORT).acquire().await.expect("a lock");
     let tokens = [by_stream.fencing_token(), by_calls.fencing_token()];
     match fate {
         Fate::Killed => cluster.replicas[0].kill().expect("a killed replica"),
@@ -63,18 +68,13 @@ async fn survives(fate: Fate) {
             assert!(cluster.replicas[0].terminate().await.expect("a drained replica").success())
         }
     }
-    // Longer than a ttl.
-    for _ in 0..5 {
-        renewed(&by_stream).await;
-        renewed(&by_calls).await;
-    }
+    // For longer than the one's ttl, and than the other's connection to a frozen replica lasts.
+    tokio::join!(renewed_often(&by_stream, 4), renewed_often(&by_calls, 5));
     assert_eq!([by_stream.fencing_token(), by_calls.fencing_token()], tokens);
     if let Fate::Frozen = fate {
         // It wakes up with a stream that its client has left. That stream's end takes nothing back.
         cluster.replicas[0].thaw().expect("a replica that goes on");
-        for _ in 0..3 {
-            renewed(&by_stream).await;
-        }
+        renewed_often(&by_stream, 2).await;
     }
     let two = client(&cluster, [2], "two");
     expect_busy(two.lock("stream"), "one").await;
