@@ -12,6 +12,7 @@
 pub mod cluster;
 
 pub mod calls;
+pub mod cli;
 pub mod contest;
 pub mod holdfastd;
 pub mod redis_bench;

@@ -38,7 +38,9 @@ impl Environment {
         for (name, path) in SHARED {
             match self.0.get(OsStr::new(name)).map(|value| value.to_str()) {
                 None | Some(Some("")) => {}
-                Some(None) => variables.warnings.push(format!("{name} is ignored: it is not UTF-8")),
+                Some(None) => {
+                    variables.warnings.push(format!("{name} is ignored: it is not UTF-8"))
+                }
                 Some(Some(value)) => match OtlpEndpoint::parse(value) {
                     Ok(_) => variables.defaults.push(Setting {
                         variable: name.to_owned(),
