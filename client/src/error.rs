@@ -118,7 +118,6 @@ impl Error {
 
     fn from_elsewhere(status: &Status) -> Self {
         let reason = match status.code() {
-            Code::Unimplemented => reason::UNIMPLEMENTED,
             Code::Unauthenticated => reason::UNAUTHENTICATED,
             Code::PermissionDenied => reason::PERMISSION_DENIED,
             Code::InvalidArgument | Code::OutOfRange => reason::INVALID_ARGUMENT,

@@ -80,6 +80,13 @@ impl Cli {
         self.finish(command, input).await
     }
 
+    /// Runs a line of a shell script.
+    pub async fn shell(&self, line: &str) -> Done {
+        let mut command = Command::new("bash");
+        command.args(["-c", line]);
+        self.finish(command, "").await
+    }
+
     /// Where the binary is.
     pub fn program() -> String {
         binary().to_str().expect("text").to_owned()

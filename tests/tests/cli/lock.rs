@@ -53,6 +53,7 @@ async fn a_lock_is_taken_extended_and_given_back_in_text() {
     // As a child of `run` finds them.
     let inside = cli
         .clone()
+        .env("HOLDFAST_RESOURCE", "r")
         .env("HOLDFAST_LEASE_ID", field("lease_id"))
         .env("HOLDFAST_FENCING_TOKEN", field("fencing_token"));
 
@@ -68,6 +69,48 @@ async fn a_lock_is_taken_extended_and_given_back_in_text() {
     assert_eq!(inside.run(&["release", "r"]).await.with(0).stdout, "r is released\n");
     let again = inside.run(&["release", "r"]).await.with(76);
     assert!(again.stderr.starts_with("holdfast: nobody holds r"), "{again:?}");
+}
+
+/// The token of the lock that `run` holds is that of no other lock.
+#[tokio::test]
+async fn within_run_another_lock_has_its_own_token() {
+    let (_cluster, cli) = cluster().await;
+    let lease = cli.run(&["acquire", "other", "--ttl", "50s", "--output", "json"]).await;
+    let lease_id = lease.json()["lease_id"].as_str().unwrap().to_owned();
+    let inside = cli
+        .env("HOLDFAST_RESOURCE", "r")
+        .env("HOLDFAST_LEASE_ID", "of r")
+        .env("HOLDFAST_FENCING_TOKEN", 1);
+    let named = ["--lease-id", &lease_id];
+    let missing = inside.run(&[&["extend", "other", "--ttl", "50s"], &named[..]].concat()).await;
+    assert!(missing.with(64).stderr.contains("--token: is needed"));
+    inside.run(&[&["release", "other"], &named[..]].concat()).await.with(0);
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_can_read_is_given_back() {
+    let (_cluster, cli) = cluster().await;
+    let line = format!("{} acquire r --ttl 60s > /dev/full", Cli::program());
+    let done = cli.shell(&line).await.with(70);
+    assert!(done.stderr.contains("was given back"), "{done:?}");
+    cli.run(&["acquire", "r"]).await.with(0);
+}
+
+#[tokio::test]
+async fn what_is_read_no_further_is_no_failure() {
+    let (_cluster, cli) = cluster().await;
+    let line = format!("set -o pipefail; {} completions bash | head -1", Cli::program());
+    let done = cli.shell(&line).await.with(0);
+    assert_eq!(done.stderr, "");
+}
+
+#[tokio::test]
+async fn metadata_cannot_forge_what_is_shown() {
+    let (_cluster, cli) = cluster().await;
+    let forged = "a=b\nr: Nobody holds it\u{1b}[31m";
+    cli.run(&["acquire", "r", "--ttl", "60s", "--metadata", forged]).await.with(0);
+    let shown = cli.run(&["describe", "r"]).await.with(0).stdout;
+    assert!(shown.contains(r"a=b\nr: Nobody holds it\u{1b}[31m"), "{shown}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::commands;
+use crate::connect::DEFAULT_SERVER;
 use crate::exit::{Failure, Kind};
 use crate::output::{Format, Output};
 use crate::run;
@@ -39,7 +40,7 @@ Exit codes:
 
 Results go to stdout; errors and notes to stderr. With --output json every result is one object, a line
 each for `watch` and `elect`; an error is {\"error\": {\"kind\": …, \"message\": …}} on stderr, and so is
-every event of `run`. Durations are whole milliseconds in fields named …_ms.
+every event of `run`. Durations are milliseconds in fields named …_ms.
 Durations on the command line are written 10s, 250ms, \"1m 30s\".";
 
 /// The command line, parsed.
@@ -62,7 +63,7 @@ pub(crate) struct Global {
         value_name = "URL",
         env = "HOLDFAST_SERVER",
         value_delimiter = ',',
-        default_value = "http://127.0.0.1:7420",
+        default_value = DEFAULT_SERVER,
         global = true
     )]
     pub(crate) servers: Vec<String>,

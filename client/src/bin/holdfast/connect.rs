@@ -9,6 +9,8 @@ use crate::args::Global;
 use crate::exit::Failure;
 use crate::values::Values;
 
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7420";
+
 /// How to get to the service: the global options, read.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
@@ -20,14 +22,20 @@ pub(crate) struct Connection {
 impl Connection {
     /// Reads the global options.
     pub(crate) fn read(global: &Global, values: &mut Values) -> Self {
-        for server in &global.servers {
+        // An empty variable, as scripts set it, is as good as none.
+        let servers = global.servers.iter().map(|server| server.trim().to_owned());
+        let mut servers: Vec<_> = servers.filter(|server| !server.is_empty()).collect();
+        if servers.is_empty() {
+            servers.push(DEFAULT_SERVER.to_owned());
+        }
+        for server in &servers {
             if let Err(why) = check(server) {
                 values.refuse("--server", &format!("{server:?} {why}"));
             }
         }
         let tls = tls(global, values);
         let timeout = values.some_span("--timeout", global.timeout.as_deref());
-        Self { servers: global.servers.clone(), tls, timeout }
+        Self { servers, tls, timeout }
     }
 
     /// A client of all servers.
@@ -69,6 +77,9 @@ fn check(server: &str) -> Result<(), String> {
     let one = Client::builder().address(server).build();
     match one {
         Ok(_) => Ok(()),
+        Err(_) if !server.contains("://") => {
+            Err(format!("is not http://host:port or https://host:port, such as http://{server}"))
+        }
         Err(_) => Err("is not http://host:port or https://host:port".to_owned()),
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     PermissionDenied,
     CommandNotExecutable,
     CommandNotFound,
+    /// Whoever read the output has enough, as `head` does. No failure of the command.
+    NobodyReads,
 }
 
 /// One value that does not fit.
@@ -72,6 +74,12 @@ impl Failure {
         self
     }
 
+    /// What could be done about it.
+    pub(crate) fn and(mut self, advice: &str) -> Self {
+        self.message = format!("{}; {advice}", self.message);
+        self
+    }
+
     pub(crate) fn invalid(violations: Vec<Bad>) -> Self {
         let all: Vec<_> =
             violations.iter().map(|bad| format!("{}: {}", bad.field, bad.description)).collect();
@@ -89,6 +97,7 @@ impl Failure {
             Kind::PermissionDenied => 77,
             Kind::CommandNotExecutable => 126,
             Kind::CommandNotFound => 127,
+            Kind::NobodyReads => 0,
         }
     }
 
@@ -104,9 +113,8 @@ impl From<Error> for Failure {
         let text = error.to_string();
         match error {
             Error::Busy(held) => {
-                let message = format!("{text}; --wait waits for it");
                 let held = Some(held.into());
-                Self::with(Kind::Busy, message, Details { held, ..Details::default() })
+                Self::with(Kind::Busy, text, Details { held, ..Details::default() })
             }
             Error::Lost(_) => Self::new(Kind::Lost, text),
             Error::NoQuorum { masters } => {
@@ -130,7 +138,11 @@ impl From<Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Kind::Refused, error.to_string())
+        let kind = match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Kind::NobodyReads,
+            _ => Kind::Refused,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, Kind};
 
 /// How results and errors look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -54,6 +54,9 @@ impl Output {
 
     /// Why the command came to nothing.
     pub(crate) fn fail(self, failure: &Failure) {
+        if failure.kind == Kind::NobodyReads {
+            return;
+        }
         match self.format {
             Format::Text => say(&format!("holdfast: {failure}")),
             Format::Json => {

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::view::printable;
+
 /// A heading and rows below it, in columns as wide as they must be.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize> {
@@ -14,7 +16,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 
     pub(crate) fn row(&mut self, row: [String; COLUMNS]) {
-        self.rows.push(row);
+        self.rows.push(row.map(|cell| printable(&cell)));
     }
 }
 

@@ -61,6 +61,13 @@ impl Values {
     }
 }
 
+/// The token of the lock that this process runs under, if that is the one that is meant.
+pub(crate) fn token_of_run(resource: &str, lease_id: &str) -> Option<String> {
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|own| own == value);
+    let own = is("HOLDFAST_RESOURCE", resource) && is("HOLDFAST_LEASE_ID", lease_id);
+    own.then(|| std::env::var("HOLDFAST_FENCING_TOKEN").ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

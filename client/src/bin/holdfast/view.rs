@@ -96,10 +96,19 @@ impl fmt::Display for LeaderView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with token {}", named(&self.holder), self.fencing_token)?;
         for (key, value) in &self.metadata {
-            write!(f, ", {key}={value}")?;
+            write!(f, ", {}={}", printable(key), printable(value))?;
         }
         Ok(())
     }
+}
+
+/// What others wrote, on a terminal: they could write lines and escape sequences of their own.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// A holder that has no name gets one.

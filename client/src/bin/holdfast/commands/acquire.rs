@@ -2,11 +2,11 @@
 //!
 //! Deliberately absent: renewing it. That is what `run` does, and `extend` for those who do it by hand.
 
-use holdfast_client::LeaseId;
+use holdfast_client::{Error, LeaseId};
 
 use crate::args::Global;
 use crate::connect::Connection;
-use crate::exit::Failure;
+use crate::exit::{Failure, Kind};
 use crate::output::Output;
 use crate::terms::LockArgs;
 use crate::values::Values;
@@ -44,7 +44,18 @@ pub(crate) async fn acquire(args: Acquire, global: &Global, output: Output) -> R
     if let Some(lease_id) = args.lease_id {
         lock = lock.lease_id(LeaseId::new(lease_id));
     }
-    let lease = lock.acquire().await?.into_lease().await;
-    output.show(&LeaseView::from(&lease))?;
+    let guard = match lock.acquire().await {
+        Err(Error::Busy(held)) if wait.is_none() => {
+            return Err(Failure::from(Error::Busy(held)).and("--wait waits for it"));
+        }
+        acquired => acquired?,
+    };
+    if let Err(error) = output.show(&LeaseView::from(&guard.lease())) {
+        // Nobody has read the lease_id: nobody could give it back.
+        guard.release().await?;
+        let message = format!("the lease could not be printed and was given back: {error}");
+        return Err(Failure::new(Kind::Refused, message));
+    }
+    guard.into_lease().await;
     Ok(0)
 }

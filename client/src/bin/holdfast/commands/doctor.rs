@@ -170,7 +170,9 @@ fn disagreements(servers: &[ServerView]) -> Vec<Finding> {
     let states =
         |status: &StatusView| each_master(status, &|it| format!("{}={}", it.name, it.state));
     let runs = |status: &StatusView| {
-        each_master(status, &|it| format!("{}={}", it.name, &it.run_id[..it.run_id.len().min(8)]))
+        each_master(status, &|it| {
+            format!("{}={}", it.name, it.run_id.chars().take(8).collect::<String>())
+        })
     };
     let mut findings = Vec::new();
     match compare("the masters", "All replicas need the same [[masters]].", &names) {

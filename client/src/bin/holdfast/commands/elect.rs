@@ -35,7 +35,7 @@ pub(crate) struct Elect {
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
     Queued { position: u32, held: Option<HeldView> },
-    Elected { fencing_token: u64, lease_id: String, ttl_ms: u64, valid_for_ms: u64 },
+    Elected { fencing_token: u64, ttl_ms: u64, valid_for_ms: u64 },
     AtRisk { reason: String, valid_for_ms: u64 },
     Safe { valid_for_ms: u64 },
     Resigned,
@@ -71,7 +71,6 @@ pub(crate) async fn elect(args: Elect, global: &Global, output: Output) -> Resul
     let lease = leadership.guard().lease();
     output.show(&Event::Elected {
         fencing_token: lease.fencing_token,
-        lease_id: lease.lease_id.as_str().to_owned(),
         ttl_ms: millis(lease.ttl),
         valid_for_ms: millis(lease.valid_for()),
     })?;

@@ -6,7 +6,7 @@ use crate::args::Global;
 use crate::connect::Connection;
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::values::Values;
+use crate::values::{Values, token_of_run};
 use crate::view::LeaseView;
 
 /// Renew a lease once
@@ -16,16 +16,18 @@ use crate::view::LeaseView;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  holdfast extend backup --lease-id 2f4c… --token 1795254074449976 --ttl 60s")]
+  holdfast extend backup --lease-id 2f4c… --token 1795254074449976 --ttl 60s
+or, so that `ps` does not show the capability:
+  HOLDFAST_LEASE_ID=2f4c… holdfast extend backup --token 1795254074449976 --ttl 60s")]
 pub(crate) struct Extend {
     /// What is locked
     resource: String,
     /// The capability of the lease, as `acquire` printed it
     #[arg(long, value_name = "ID", env = "HOLDFAST_LEASE_ID", hide_env_values = true)]
     lease_id: String,
-    /// The fencing token of the lease
-    #[arg(long, value_name = "TOKEN", env = "HOLDFAST_FENCING_TOKEN")]
-    token: String,
+    /// The fencing token of the lease. Within `run`, for its own lock, HOLDFAST_FENCING_TOKEN is used
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
     /// How long the lease lasts from this renewal on
     #[arg(long, value_name = "SPAN")]
     ttl: String,
@@ -34,7 +36,14 @@ pub(crate) struct Extend {
 pub(crate) async fn extend(args: Extend, global: &Global, output: Output) -> Result<u8, Failure> {
     let mut values = Values::default();
     let connection = Connection::read(global, &mut values);
-    let fencing_token = values.token("--token", &args.token);
+    let token = args.token.or_else(|| token_of_run(&args.resource, &args.lease_id));
+    let fencing_token = match token {
+        Some(token) => values.token("--token", &token),
+        None => {
+            values.refuse("--token", "is needed: the fencing token that `acquire` printed");
+            0
+        }
+    };
     let ttl = values.span("--ttl", &args.ttl);
     values.done()?;
 

@@ -79,7 +79,7 @@ pub(crate) async fn force_release(
         output.note(&Warning { warning: UNSAFE });
     }
     if asks {
-        confirm(&admin, &args.resource).await?;
+        confirm(&admin, &args.resource, fencing_token).await?;
     }
     let ForceRelease { resource, reason, immediate, .. } = args;
     let request =
@@ -110,12 +110,16 @@ fn settle(taken: &Taken, outcome: ForceReleaseOutcome, output: Output) -> Result
             format!("{resource} is held with token {fencing_token}: nothing was touched"),
         ),
         ForceReleaseOutcome::NotHeld => {
-            (Kind::Refused, format!("nobody holds {resource}: nothing was touched"))
+            let again = if taken.dry_run { "" } else { ", unless an earlier try did it" };
+            (Kind::Refused, format!("nobody holds {resource}: nothing was touched{again}"))
         }
         ForceReleaseOutcome::ForeignHolder => (
             Kind::Refused,
             format!("another Redlock library holds {resource}: Holdfast never removes such a lock"),
         ),
+        ForceReleaseOutcome::Unspecified | ForceReleaseOutcome::Unconfirmed if taken.dry_run => {
+            (Kind::NoQuorum, format!("it cannot be told at present who holds {resource}"))
+        }
         ForceReleaseOutcome::Unspecified | ForceReleaseOutcome::Unconfirmed => (
             Kind::NoQuorum,
             "too few masters answered: it may or may not have happened; repeat it".to_owned(),
@@ -159,10 +163,12 @@ async fn dry_run(
     settle(&taken, outcome, output)
 }
 
-async fn confirm(admin: &Admin, resource: &str) -> Result<(), Failure> {
+async fn confirm(admin: &Admin, resource: &str, token: u64) -> Result<(), Failure> {
     let description = Description::from(admin.describe_lock(resource).await?);
-    let question =
-        format!("{resource}: {}.\nType the resource to take it back: ", description.state);
+    let state = description.state;
+    let question = format!(
+        "{resource}: {state}.\nType the resource to take the lease with token {token} back: "
+    );
     if ask(&question)? == resource {
         return Ok(());
     }
@@ -202,10 +208,11 @@ impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let would = if self.dry_run { "would be " } else { "is " };
         write!(f, "{} with token {} {would}", self.resource, self.fencing_token)?;
-        match self.remaining_ms {
-            Some(remaining) if self.outcome == "REVOKED" => {
+        match (self.outcome.as_str(), self.remaining_ms) {
+            ("REVOKED", Some(remaining)) => {
                 write!(f, "taken back; it is free in {} at the latest", Millis(remaining))
             }
+            ("REVOKED", None) => f.write_str("taken back; it is free when it expires"),
             _ => f.write_str("deleted; the lock is free"),
         }
     }

@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::connect::Connection;
 use crate::exit::{Failure, Kind};
 use crate::output::Output;
-use crate::values::Values;
+use crate::values::{Values, token_of_run};
 
 /// Give a lease back
 ///
@@ -18,15 +18,18 @@ use crate::values::Values;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  holdfast release backup --lease-id 2f4c… --token 1795254074449976")]
+  holdfast release backup --lease-id 2f4c… --token 1795254074449976
+or, so that `ps` does not show the capability:
+  HOLDFAST_LEASE_ID=2f4c… holdfast release backup --token 1795254074449976")]
 pub(crate) struct Release {
     /// What is locked
     resource: String,
     /// The capability of the lease, as `acquire` printed it
     #[arg(long, value_name = "ID", env = "HOLDFAST_LEASE_ID", hide_env_values = true)]
     lease_id: String,
-    /// The fencing token of the lease; without it, any lease with this id is given back
-    #[arg(long, value_name = "TOKEN", env = "HOLDFAST_FENCING_TOKEN")]
+    /// The fencing token of the lease; without it, any lease with this id is given back. Within `run`, for
+    /// its own lock, HOLDFAST_FENCING_TOKEN is used
+    #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 }
 
@@ -45,7 +48,8 @@ impl fmt::Display for Released {
 pub(crate) async fn release(args: Release, global: &Global, output: Output) -> Result<u8, Failure> {
     let mut values = Values::default();
     let connection = Connection::read(global, &mut values);
-    let token = args.token.as_deref().map_or(0, |token| values.token("--token", token));
+    let token = args.token.or_else(|| token_of_run(&args.resource, &args.lease_id));
+    let token = token.map_or(0, |token| values.token("--token", &token));
     values.done()?;
 
     let Release { resource, lease_id, .. } = args;
