@@ -1,6 +1,8 @@
 //! `run` while nothing fails: what CMD gets, what it gives, and that nobody else runs meanwhile.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use holdfast_proto::v1::describe_lock_response::State;
 use holdfast_tests::cli::{Cli, events};
@@ -111,7 +113,7 @@ async fn signals_are_passed_on_to_the_group() {
     {
         // A child of CMD gets it, too.
         let script = format!(
-            "trap 'echo one; kill -TERM $!; exit 9' {name}; \
+            "trap 'wait $!; echo one; exit 9' {name}; \
              (trap 'echo two; exit 0' {name}; echo ready; while :; do sleep 0.02; done) & \
              while :; do sleep 0.02; done"
         );
@@ -119,7 +121,9 @@ async fn signals_are_passed_on_to_the_group() {
         run.wait_for_line("ready", BOUND).await.unwrap();
         run.signal(signal).unwrap();
         assert_eq!(run.wait_exit(BOUND).await.unwrap().code(), Some(9), "{name}{}", run.quote());
-        assert!(run.lines().contains(&"one".to_owned()), "{name}{}", run.quote());
+        for said in ["one", "two"] {
+            assert!(run.lines().contains(&said.to_owned()), "{name}{}", run.quote());
+        }
     }
 }
 
@@ -165,8 +169,11 @@ async fn a_command_that_cannot_be_run_leaves_the_lock_free() {
         [("nosuch-command", 127, "command_not_found"), ("/tmp", 126, "command_not_executable")]
     {
         let done = cli.run(&["run", "r", "--output", "json", "--", command]).await.with(code);
-        assert_eq!(done.error()["kind"], kind);
-        assert!(done.error()["message"].as_str().unwrap().contains(command), "{done:?}");
+        let told = done.stderr.lines().filter_map(holdfast_tests::cli::json);
+        let errors: Vec<_> = told.filter(|line| line["error"].is_object()).collect();
+        assert_eq!(errors.len(), 1, "{done:?}");
+        assert_eq!(errors[0]["error"]["kind"], kind);
+        assert!(errors[0]["error"]["message"].as_str().unwrap().contains(command), "{done:?}");
         assert!(is_free(&cluster, "r").await);
     }
 }
@@ -189,4 +196,99 @@ async fn the_command_has_the_terminal_and_gives_it_back() {
     let line = format!("{} run r -- sh -c read\\ line; {both}", Cli::program());
     let done = cli.line_on_terminal(&line, "abc\ndef\n").await.with(0);
     assert!(done.stdout.contains("then def"), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_stopped_command_sees_that_it_is_asked_to_end() {
+    let (_cluster, cli) = cluster().await;
+    for (signal, name) in [(Signal::HUP, "HUP"), (Signal::TERM, "TERM")] {
+        let script = format!("trap 'exit 9' {name}; echo $$; kill -STOP $$; while :; do :; done");
+        let mut run = cli.start(["run", "r", "--", "bash", "-c", &script]);
+        let pid = run.wait_for_line("", BOUND).await.unwrap();
+        eventually(async || state_of(&pid) == Some('T')).await;
+        run.signal(signal).unwrap();
+        assert_eq!(run.wait_exit(BOUND).await.unwrap().code(), Some(9), "{name}{}", run.quote());
+    }
+}
+
+/// As ps would tell it.
+fn state_of(pid: &str) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
+}
+
+#[tokio::test]
+async fn what_left_the_group_is_killed_before_the_lock_is_free() {
+    let (cluster, cli) = cluster().await;
+    let stubborn = Stubborn::new();
+    let (command, end) = (stubborn.command().join(" "), stubborn.path("end"));
+    let script = format!(
+        "setsid --fork setsid --fork {command}; until [ -e '{end}' ]; do sleep 0.02; done; exit 5"
+    );
+    let mut first = cli.start(["run", "r", "--output", "json", "--", "bash", "-c", &script]);
+    stubborn.wait_running().await;
+    let next = cli.start(["run", "r", "--", "bash", "-c", "echo began $EPOCHREALTIME"]);
+    wait_waiters(&cluster.replicas[0], 1).await;
+    std::fs::write(&end, "").unwrap();
+    assert_eq!(first.wait_exit(BOUND).await.unwrap().code(), Some(5), "{}", first.quote());
+    let began = next.wait_for_line("began ", BOUND).await.unwrap();
+    let began: f64 = began.trim_start_matches("began ").parse().unwrap();
+    assert!(stubborn.last_sign().as_secs_f64() < began);
+}
+
+#[tokio::test]
+async fn a_command_in_a_pipe_gets_the_terminal_when_it_asks() {
+    let (_cluster, cli) = cluster().await;
+    let ask = r#"read line < /dev/tty; echo "it read $line after $(cat)""#;
+    let line = format!("echo this | {} run r -- sh -c '{ask}'", Cli::program());
+    let done = cli.line_on_terminal(&line, "abc\n").await.with(0);
+    assert!(done.stdout.contains("it read abc after this"), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_shells_loop_ends_with_a_command_that_was_interrupted() {
+    let (cluster, cli) = cluster().await;
+    // What ^C does to it.
+    let script = "echo once; kill -INT $$; echo not interrupted";
+    let holdfast = Cli::program();
+    let line = format!(
+        "bash -c 'for i in 1 2; do {holdfast} run r -- sh -c \"$0\"; done; echo not ended' '{script}'"
+    );
+    let done = cli.line_on_terminal(&line, "").await.with(130);
+    assert_eq!(done.stdout.matches("once").count(), 1, "{done:?}");
+    assert!(!done.stdout.contains("not"), "{done:?}");
+    assert!(is_free(&cluster, "r").await);
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_utf8_is_refused() {
+    let cli = Cli::at(["http://127.0.0.1:1".to_owned()]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(OsStr::from_bytes(b"\xff.pem"));
+    std::fs::write(&path, "").unwrap();
+    let args = ["run", "r", "--", "true"].map(OsStr::new);
+    let mut run = cli.start([OsStr::new("--ca"), path.as_os_str()].iter().chain(&args));
+    assert_eq!(run.wait_exit(BOUND).await.unwrap().code(), Some(64), "{}", run.quote());
+}
+
+#[tokio::test]
+async fn a_job_that_is_stopped_goes_on_in_the_foreground() {
+    let (_cluster, cli) = cluster().await;
+    let holdfast = Cli::program();
+    let line = format!(
+        "bash -c 'set -m; {holdfast} run r -- sh -c \"$0\"; echo stopped $?; fg; echo ended $?' \
+         'kill -STOP 0; read line; echo it read $line; exit 7'"
+    );
+    let done = cli.line_on_terminal(&line, "abc\n").await.with(0);
+    for told in ["stopped 148", "it read abc", "ended 7"] {
+        assert!(done.stdout.contains(told), "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_shell_could_let_it_go_on_nothing_stays_stopped() {
+    let (_cluster, cli) = cluster().await;
+    let line = format!("exec {} run r -- sh -c 'kill -STOP 0; echo on'", Cli::program());
+    let done = cli.line_on_terminal(&line, "").await.with(0);
+    assert!(done.stdout.contains("on"), "{done:?}");
 }

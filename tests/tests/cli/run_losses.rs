@@ -106,7 +106,7 @@ async fn a_command_that_obeys_is_only_asked() {
 }
 
 #[tokio::test]
-async fn a_minority_that_is_gone_is_not_noticed() {
+async fn a_command_runs_on_while_a_minority_is_gone() {
     let (cluster, cli) = cluster().await;
     let (run, _stubborn) = stubborn_run(&cli).await;
     cluster.masters[0].freeze().unwrap();

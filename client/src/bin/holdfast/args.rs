@@ -105,6 +105,9 @@ pub(crate) enum Command {
     /// For `run`: takes a lock and renews it, as told on stdin
     #[command(hide = true)]
     Keep,
+    /// For `run`: stops itself, and becomes CMD when it is told to go on
+    #[command(hide = true)]
+    Begin(run::Begin),
     /// For `run`: gives the terminal back to its group
     #[command(hide = true)]
     Foreground {

@@ -23,6 +23,7 @@ pub(crate) async fn carry_out(args: Args, output: Output) -> Result<u8, Failure>
         Command::Doctor(args) => commands::doctor(args, global, output).await,
         Command::Completions(args) => commands::completions(args),
         Command::Keep => run::keep().await,
+        Command::Begin(args) => run::begin(args),
         Command::Foreground { group } => run::foreground(group),
     }
 }

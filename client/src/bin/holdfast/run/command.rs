@@ -1,8 +1,6 @@
 //! The command `holdfast run`: its options, the way to the lock, and what CMD is told of it.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
-use std::process::Command;
 use std::time::Duration;
 
 use holdfast_client::LeaseId;
@@ -10,10 +8,13 @@ use rustix::process::Signal;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use super::begin::prepared;
 use super::events::Event;
 use super::group::Group;
+use super::notes::Notes;
 use super::partner::Partner;
 use super::signals::passed_on;
+use super::terminal::die_of;
 use super::ward::{Ended, Ward};
 use super::wire::{Grant, News, Order};
 use crate::args::Global;
@@ -30,16 +31,19 @@ const LAST_WORD: Duration = Duration::from_millis(500);
 const DETAILS: &str = "\
 Waits for the lock, runs CMD in a process group of its own with stdin, stdout and stderr as they are,
 renews the lock meanwhile, gives it back when CMD has ended, and exits as CMD did (128 and the signal, if
-it died of one). What CMD left behind in its group is stopped before the lock is given back.
+it died of one). What CMD left behind is stopped before the lock is given back: its group is asked
+first, and what left the group (setsid, a daemon) is killed.
 
 When the lock is lost, the group gets SIGTERM and then SIGKILL, before anybody else can have the lock:
 SIGTERM when a third of the ttl is left and no renewal has come, SIGKILL when a twentieth is left. When
 it is known at once (taken back by an administrator, say), SIGTERM, and SIGKILL a second later. The exit
-code is 76 then. The same happens if holdfast itself is killed or frozen. Not covered: a process that
-leaves the group (setsid), and one of another user (sudo). Send HOLDFAST_FENCING_TOKEN with every write
-and let the storage refuse a lower one: that covers everything.
+code is 76 then. The group is killed as well if holdfast itself is killed or frozen. Not covered: a
+process of another user (sudo); one that left the group, if holdfast is killed or frozen; and both
+processes of holdfast killed or frozen at once. Send HOLDFAST_FENCING_TOKEN with every write and let the
+storage refuse a lower one: that covers everything.
 
-SIGHUP, SIGINT, SIGQUIT and SIGTERM are passed on to the group. If stdin is a terminal, CMD has it.
+SIGHUP, SIGINT, SIGQUIT and SIGTERM are passed on to the group. If stdin is a terminal, CMD has it;
+otherwise it gets the terminal when it asks for it.
 After --timeout without an answer it exits 69; once it waits in the queue, it waits through outages.
 
 CMD finds in its environment:
@@ -72,19 +76,48 @@ pub(crate) struct Run {
     command: Vec<OsString>,
 }
 
-pub(crate) async fn run(mut args: Run, global: &Global, output: Output) -> Result<u8, Failure> {
+pub(crate) async fn run(args: Run, global: &Global, output: Output) -> Result<u8, Failure> {
     let mut values = Values::default();
     let connection = Connection::read(global, &mut values);
     args.lock.read(&mut values);
     values.some_span("--wait", args.wait.as_deref());
+    let Global { ca, cert, key, .. } = global;
+    for (field, path) in [("--ca", ca), ("--cert", cert), ("--key", key)] {
+        if path.as_ref().is_some_and(|path| path.to_str().is_none()) {
+            // The keeper could not be told.
+            values.refuse(field, "is not UTF-8");
+        }
+    }
     values.done()?;
 
     let mut signals = passed_on()?;
+    let notes = Notes::new(output);
+    let mut interrupted = None;
+    let ended = locked(args, global, connection, &mut signals, &notes, &mut interrupted).await;
+    if !notes.finish().await {
+        // An error could not be told, either: it would be waited for.
+        let code = ended.unwrap_or_else(|failure| failure.code());
+        std::process::exit(code.into());
+    }
+    if let (Ok(_), Some(signal)) = (&ended, interrupted) {
+        die_of(signal);
+    }
+    ended
+}
+
+async fn locked(
+    mut args: Run,
+    global: &Global,
+    connection: Connection,
+    signals: &mut UnboundedReceiver<Signal>,
+    notes: &Notes,
+    interrupted: &mut Option<i32>,
+) -> Result<u8, Failure> {
     let resource = args.lock.resource.clone();
     args.lock.holder.get_or_insert_with(host_and_process);
     let Run { lock, wait, command } = args;
     let mut partner = Partner::start(Order { global: global.clone(), lock, wait })?;
-    let grant = match granted(&mut partner, &mut signals, output).await? {
+    let grant = match granted(&mut partner, signals, notes).await? {
         Granted::Yes(grant) => grant,
         Granted::Interrupted(signal) => {
             // It may have been granted in that moment.
@@ -92,25 +125,23 @@ pub(crate) async fn run(mut args: Run, global: &Global, output: Output) -> Resul
             return Ok(128 + signal.as_raw() as u8);
         }
     };
-    output.note(&Event::granted(&grant));
+    notes.note(Event::granted(&grant));
 
-    let mut command = prepared(command, &resource, &grant);
-    let started = Group::start(&mut command, partner.id());
+    let started = prepared(global, &resource, &grant, &command)
+        .and_then(|mut command| Group::start(&mut command, partner.id()));
     let mut lock = Taken { partner, connection, resource, grant };
     match started {
         Ok(group) => {
-            lock.partner.started(group.id().as_raw_nonzero().get());
-            let ward = Ward::new(group, &lock.grant, &mut lock.partner, &mut signals, output);
+            let ward = Ward::new(group, &lock.grant, &mut lock.partner, signals, notes);
             let mut ended = ward.guard().await?;
-            lock.give_back(&mut ended, output).await;
+            lock.give_back(&mut ended, signals, notes).await;
+            *interrupted = ended.interrupted;
             ended.result()
         }
         Err(error) => {
-            let deadline = lock.grant.deadline;
-            let (code, stopped, loss, keeper_is_gone) = (0, false, None, false);
-            let mut ended = Ended { code, stopped, loss, deadline, keeper_is_gone };
-            lock.give_back(&mut ended, output).await;
-            Err(not_started(&command, &error))
+            let mut ended = Ended::without_start(lock.grant.deadline);
+            lock.give_back(&mut ended, signals, notes).await;
+            Err(error.into())
         }
     }
 }
@@ -129,14 +160,14 @@ enum Granted {
 async fn granted(
     partner: &mut Partner,
     signals: &mut UnboundedReceiver<Signal>,
-    output: Output,
+    notes: &Notes,
 ) -> Result<Granted, Failure> {
     loop {
         tokio::select! {
             biased;
             news = partner.news() => match news {
                 Some(News::Queued { position, held }) => {
-                    output.note(&Event::Queued { position, held });
+                    notes.note(Event::Queued { position, held });
                 }
                 Some(News::Granted(grant)) => return Ok(Granted::Yes(grant)),
                 Some(News::Failed(failure)) => return Err(failure),
@@ -150,27 +181,6 @@ async fn granted(
     }
 }
 
-fn prepared(words: Vec<OsString>, resource: &str, grant: &Grant) -> Command {
-    let mut words = words.into_iter();
-    let mut command = Command::new(words.next().unwrap_or_default());
-    command
-        .args(words)
-        .env("HOLDFAST_RESOURCE", resource)
-        .env("HOLDFAST_LEASE_ID", &grant.lease_id)
-        .env("HOLDFAST_FENCING_TOKEN", grant.fencing_token.to_string())
-        .env("HOLDFAST_DEADLINE_MS", grant.deadline.unix_millis().to_string());
-    command
-}
-
-fn not_started(command: &Command, error: &std::io::Error) -> Failure {
-    let kind = match error.kind() {
-        ErrorKind::NotFound => Kind::CommandNotFound,
-        _ => Kind::CommandNotExecutable,
-    };
-    let program = command.get_program().to_string_lossy();
-    Failure::new(kind, format!("{program:?} cannot be run: {error}"))
-}
-
 /// The lock, and the two ways to give it back.
 struct Taken {
     partner: Partner,
@@ -181,18 +191,33 @@ struct Taken {
 
 impl Taken {
     /// Nothing of CMD runs any more.
-    async fn give_back(&mut self, ended: &mut Ended, output: Output) {
-        // After the deadline there is nothing to give back, but perhaps a last word to hear.
-        let bound = ended.deadline.remaining().max(LAST_WORD);
-        let outcome = if ended.keeper_is_gone {
-            timeout(bound, self.without_keeper()).await.ok().flatten()
-        } else {
-            let farewell = self.partner.give_back(bound).await;
-            ended.loss = ended.loss.take().or(farewell.loss);
-            farewell.outcome
+    async fn give_back(
+        &mut self,
+        ended: &mut Ended,
+        signals: &mut UnboundedReceiver<Signal>,
+        notes: &Notes,
+    ) {
+        // What CMD was sent as it ended is not meant for this.
+        while signals.try_recv().is_ok() {}
+        let outcome = tokio::select! {
+            outcome = self.released(ended) => outcome,
+            // The ttl sees to it.
+            Some(_) = signals.recv() => None,
         };
         let outcome = outcome.unwrap_or_else(|| "UNCONFIRMED".to_owned());
-        output.note(&Event::Released { outcome });
+        notes.note(Event::Released { outcome });
+    }
+
+    async fn released(&mut self, ended: &mut Ended) -> Option<String> {
+        // After the deadline there is nothing to give back, but perhaps a last word to hear.
+        let bound = ended.deadline.remaining().max(LAST_WORD);
+        if !ended.keeper_is_gone
+            && let Some(farewell) = self.partner.give_back(bound).await
+        {
+            ended.loss = ended.loss.take().or(farewell.loss);
+            return farewell.outcome;
+        }
+        timeout(bound, self.without_keeper()).await.ok().flatten()
     }
 
     async fn without_keeper(&self) -> Option<String> {

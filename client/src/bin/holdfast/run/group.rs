@@ -1,8 +1,8 @@
 //! CMD and what it starts: one process group, and the certainty that nothing of it runs any more.
 //!
-//! Orphans of the group become children of this process (a "child subreaper"), so that the end of each
-//! one is seen, and no signal ever goes to a group whose number is somebody else's by then. Elsewhere
-//! than on Linux they do not, and what CMD leaves behind lives on.
+//! Orphans become children of this process (a "child subreaper"), so that the end of each one is seen,
+//! and no signal ever goes to a group whose number is somebody else's by then. Those that left the group
+//! are killed when it is empty. Elsewhere than on Linux they are not, and what CMD leaves behind lives on.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -10,8 +10,8 @@ use std::process::Command;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, getpid, kill_process_group,
-    waitid, waitpgid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, getpgid, getpid, kill_process,
+    kill_process_group, waitid, waitpgid,
 };
 
 /// The group. Its leader is CMD.
@@ -20,6 +20,8 @@ pub(crate) struct Group {
     leader: Pid,
     keeper: Pid,
     code: Option<u8>,
+    /// The signal that CMD died of.
+    died_of: Option<i32>,
     /// Its number may be somebody else's.
     over: bool,
 }
@@ -39,11 +41,11 @@ pub(crate) enum Stage {
 }
 
 impl Group {
-    /// Starts CMD. `keeper` is a child that others look after.
+    /// Starts a group with this leader. `keeper` is a child that others look after.
     pub(crate) fn start(command: &mut Command, keeper: Pid) -> io::Result<Self> {
         adopt_orphans()?;
         let child = command.process_group(0).spawn()?;
-        Ok(Self { leader: Pid::from_child(&child), keeper, code: None, over: false })
+        Ok(Self { leader: Pid::from_child(&child), keeper, code: None, died_of: None, over: false })
     }
 
     /// Its number, which is that of its leader.
@@ -54,6 +56,11 @@ impl Group {
     /// CMD's exit code, 128 and the signal if it died of one; once it has ended.
     pub(crate) fn code(&self) -> Option<u8> {
         self.code
+    }
+
+    /// The signal that CMD died of, once it has.
+    pub(crate) fn died_of(&self) -> Option<i32> {
+        self.died_of
     }
 
     /// Sends a signal to all of it.
@@ -82,12 +89,38 @@ impl Group {
             }
             Some(ended) => {
                 self.code = Some(code_of(&ended));
+                self.died_of = ended.terminating_signal();
                 Ok(Stage::LeaderEnded)
             }
         }
     }
 
+    /// The leader is not reaped, so that the number stays the group's own until this process has ended.
     fn linger(&mut self) -> io::Result<Stage> {
+        let others = loop {
+            let Some(others) = self.others() else { return self.linger_without_proc() };
+            // What one that has ended left behind may have come here since.
+            if others.iter().filter(|pid| buried(**pid)).count() == 0 {
+                break others;
+            }
+        };
+        let (members, strays): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|pid| self.has_member(*pid));
+        if !members.is_empty() {
+            return Ok(Stage::Lingering);
+        }
+        // They left the group, and have lost the one who started them. Not those of another user, for
+        // whom nothing can be done.
+        let killed = strays.into_iter().filter(|pid| kill_process(*pid, Signal::KILL).is_ok());
+        if killed.count() > 0 {
+            return Ok(Stage::Lingering);
+        }
+        self.over = true;
+        Ok(Stage::Over)
+    }
+
+    /// Where nothing tells of the children: only those of the group, and the leader with them.
+    fn linger_without_proc(&mut self) -> io::Result<Stage> {
         loop {
             match retry(|| waitpgid(self.leader, WaitOptions::NOHANG)) {
                 Ok(Some(_)) => {}
@@ -101,17 +134,40 @@ impl Group {
         }
     }
 
-    /// Orphans, of this group or not, that have ended. Not the leader, which may end at any moment.
+    fn has_member(&self, pid: Pid) -> bool {
+        getpgid(Some(pid)).is_ok_and(|group| group == self.leader)
+    }
+
+    /// Orphans, of this group or not, that have ended. Where nothing tells of them, they wait for the end
+    /// of this process.
     fn bury_orphans(&self) {
-        let children = format!("/proc/self/task/{}/children", getpid());
-        // Where there is no such file, they wait for the end of this process.
-        let children = std::fs::read_to_string(children).unwrap_or_default();
-        let pids = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
-        for pid in pids.filter(|pid| *pid != self.leader && *pid != self.keeper) {
-            // It runs on, or is gone already.
-            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::NOHANG | WaitIdOptions::EXITED);
+        for pid in self.others().unwrap_or_default() {
+            buried(pid);
         }
     }
+
+    /// The children of this process but for the leader, which may end at any moment, and the keeper.
+    /// `None`: that cannot be known.
+    fn others(&self) -> Option<Vec<Pid>> {
+        // The first thread's, who adopts them, and those of threads that may end at any moment.
+        let mut children =
+            std::fs::read_to_string(format!("/proc/self/task/{}/children", getpid())).ok()?;
+        for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+            children.push(' ');
+            children +=
+                &std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        }
+        let pids = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+        let mut others: Vec<_> = pids.collect();
+        others.retain(|pid| *pid != self.leader && *pid != self.keeper);
+        Some(others)
+    }
+}
+
+/// Whether a child has ended, and is reaped by that.
+fn buried(pid: Pid) -> bool {
+    let look = WaitIdOptions::NOHANG | WaitIdOptions::EXITED;
+    !matches!(retry(|| waitid(WaitId::Pid(pid), look)), Ok(None))
 }
 
 /// Whatever goes wrong, nothing of it runs on without somebody who looks after it.

@@ -2,11 +2,12 @@
 //!
 //! It kills CMD's group only when the parent cannot: when that has died, or is frozen at the deadline.
 
-use std::io::{stdin, stdout};
+use std::io::{self, stdin, stdout};
 use std::time::Duration;
 
 use holdfast_client::{Error, Guard, Lock, Queued};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::boottime::{Boot, sleep_until};
@@ -22,6 +23,7 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// The hidden command.
 pub(crate) async fn keep() -> Result<u8, Failure> {
+    let _ignored = ignored()?;
     let mut requests = incoming::<Request>(stdin());
     let news = Outgoing::new(stdout());
     if let Some(Request::Take(order)) = requests.recv().await {
@@ -31,12 +33,25 @@ pub(crate) async fn keep() -> Result<u8, Failure> {
             _ = requests.recv() => return Ok(0),
         };
         match taken {
-            Ok(guard) => Keeping { guard, requests, news: &news, group: None }.run().await,
+            Ok(guard) => {
+                let keeping = Keeping { guard, requests, news: &news, group: None };
+                if let Heard::Nobody = keeping.run().await {
+                    return Ok(0);
+                }
+            }
             Err(failure) => news.tell(News::Failed(failure)),
         }
     }
     news.finish();
     Ok(0)
+}
+
+/// Who stops a service signals all of it. This one ends with its parent, and not before CMD. The signals
+/// come to streams that nobody reads.
+fn ignored() -> io::Result<Vec<tokio::signal::unix::Signal>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
+    kinds.into_iter().chain([SignalKind::terminate()]).map(signal).collect()
 }
 
 async fn take(order: &Order, news: &Outgoing<News>) -> Result<Guard, Failure> {
@@ -60,7 +75,10 @@ async fn hold(lock: Lock, wait: Option<Duration>, news: &Outgoing<News>) -> Resu
     let tell = news.sender();
     let queued = move |queued: &Queued| {
         let Queued { position, held, .. } = queued.clone();
-        let _ = tell.send(News::Queued { position, held: held.map(HeldView::from) });
+        // If nobody is left who writes it, nobody is left who reads it.
+        if let Some(tell) = tell.upgrade() {
+            let _ = tell.send(News::Queued { position, held: held.map(HeldView::from) });
+        }
     };
     lock.on_queued(queued).wait(wait.unwrap_or(FOR_EVER)).hold().await
 }
@@ -77,6 +95,12 @@ struct Keeping<'a> {
     group: Option<Pid>,
 }
 
+/// Whether somebody is left to tell.
+enum Heard {
+    Parent,
+    Nobody,
+}
+
 /// How a lock comes to its end.
 enum End {
     Lost,
@@ -87,7 +111,7 @@ enum End {
 }
 
 impl Keeping<'_> {
-    async fn run(mut self) {
+    async fn run(mut self) -> Heard {
         let lease = self.guard.lease();
         let mut schedule = Schedule::new(lease.ttl, lease.deadline.into());
         self.news.tell(News::Granted(Grant {
@@ -100,19 +124,29 @@ impl Keeping<'_> {
         if matches!(end, End::Lost) {
             end = self.after_loss(&schedule).await;
         }
-        if matches!(end, End::Orphaned) && !self.kill_orphans(&schedule).await {
-            // Something may run on: the lock is left to its ttl.
-            return;
+        if matches!(end, End::Orphaned) {
+            if self.kill_orphans(&schedule).await {
+                // The ttl sees to it otherwise.
+                let _ = self.guard.release().await;
+            } else {
+                // Something may run on: the lock is left to its ttl.
+                self.guard.into_lease().await;
+            }
+            return Heard::Nobody;
         }
         let outcome = match self.guard.release().await {
             Ok(outcome) => crate::commands::outcome_name(outcome),
             Err(_) => "UNCONFIRMED",
         };
         self.news.tell(News::Released { outcome: outcome.to_owned() });
+        Heard::Parent
     }
 
     /// Tells of every renewal and danger, and where the deadline is then.
     async fn renewing(&mut self, schedule: &mut Schedule) -> End {
+        // A parent that is frozen must not have the lock for ever before it even starts something.
+        let idle_until = schedule.deadline();
+        let look = schedule.look();
         loop {
             let risk = tokio::select! {
                 reason = self.guard.lost() => {
@@ -120,13 +154,14 @@ impl Keeping<'_> {
                     return End::Lost;
                 }
                 request = self.requests.recv() => match request {
-                    Some(Request::Started { group }) => {
-                        self.group = Pid::from_raw(group);
+                    Some(Request::Starting { group }) => {
+                        self.starting(group);
                         continue;
                     }
-                    Some(Request::Ended) => return End::Over,
+                    Some(Request::Ended) => return self.over(),
                     Some(Request::Take(_)) | None => return End::Orphaned,
                 },
+                () = sleep_until(idle_until, look), if self.group.is_none() => return End::Over,
                 risk = self.guard.at_risk() => Some(risk.to_string()),
                 Ok(_) = self.guard.renewed() => None,
             };
@@ -146,12 +181,12 @@ impl Keeping<'_> {
         loop {
             tokio::select! {
                 request = self.requests.recv() => match request {
-                    Some(Request::Started { group }) => self.group = Pid::from_raw(group),
-                    Some(Request::Ended) => return End::Over,
+                    Some(Request::Starting { group }) => self.starting(group),
+                    Some(Request::Ended) => return self.over(),
                     Some(Request::Take(_)) | None => return End::Orphaned,
                 },
                 () = sleep_until(schedule.backup_kill_at(), schedule.look() / 2), if self.group.is_some() => {
-                    // The parent has not reaped the leader, so the number is still its own.
+                    // The parent reaps the leader last of all, so the number is still its own.
                     if let Some(group) = self.group.take() {
                         let _ = kill_process_group(group, Signal::KILL);
                     }
@@ -160,17 +195,33 @@ impl Keeping<'_> {
         }
     }
 
+    fn starting(&mut self, group: i32) {
+        self.group = Pid::from_raw(group);
+        self.news.tell(News::Noted);
+    }
+
+    fn over(&self) -> End {
+        self.news.tell(News::Noted);
+        End::Over
+    }
+
     /// Whether nothing of it runs any more.
     async fn kill_orphans(&self, schedule: &Schedule) -> bool {
+        // What was never told of has not begun, and does not begin without its parent.
         let Some(group) = self.group else { return true };
         // Nobody of ours holds its number any more, but it was in use a moment ago.
-        let _ = kill_process_group(group, Signal::KILL);
-        while test_kill_process_group(group).is_ok() {
+        loop {
+            match kill_process_group(group, Signal::KILL) {
+                Err(Errno::SRCH) => return true,
+                // Killed, but perhaps not gone yet.
+                Ok(()) => {}
+                // It may not be signalled.
+                Err(_) => return false,
+            }
             if schedule.deadline().remaining().is_zero() {
                 return false;
             }
             tokio::time::sleep(LOOK).await;
         }
-        true
     }
 }

@@ -24,15 +24,17 @@ pub(crate) struct Schedule {
     deadline: Boot,
     ordered: Option<Boot>,
     last: Option<Step>,
+    /// When what was asked to end is killed, whatever comes.
+    kill_by: Option<Boot>,
 }
 
 impl Schedule {
     pub(crate) fn new(ttl: Duration, deadline: Boot) -> Self {
-        Self { ttl, deadline, ordered: None, last: None }
+        Self { ttl, deadline, ordered: None, last: None, kill_by: None }
     }
 
     /// The lock was renewed, or ends earlier than was thought. What was asked to end is not told
-    /// otherwise.
+    /// otherwise, and has no more time for it.
     pub(crate) fn moved(&mut self, deadline: Boot) {
         self.deadline = deadline;
     }
@@ -66,12 +68,20 @@ impl Schedule {
 
     /// A step was taken.
     pub(crate) fn done(&mut self, step: Step) {
+        self.kill_by = Some(self.kill_at());
         self.last = Some(step);
+    }
+
+    /// Whether what does not run may be let go on: nothing was done, and nothing is due.
+    pub(crate) fn allows(&self) -> bool {
+        let due = self.next().is_some_and(|(at, _)| at.remaining().is_zero());
+        self.last.is_none() && !due
     }
 
     /// When the parent kills what has not ended.
     pub(crate) fn kill_at(&self) -> Boot {
-        self.at_latest(PATIENCE, self.look())
+        let kill_at = self.at_latest(PATIENCE, self.look());
+        self.kill_by.map_or(kill_at, |by| by.min(kill_at))
     }
 
     /// When the keeper does, should the parent have missed that.
@@ -136,6 +146,28 @@ mod tests {
         schedule.end(now);
         assert_eq!(schedule.kill_at(), close.before(TTL / 20));
         assert_eq!(schedule.backup_kill_at(), close.before(TTL / 40));
+    }
+
+    #[test]
+    fn what_was_asked_to_end_is_not_given_more_time() {
+        let deadline = Boot::now().after(Duration::from_secs(100));
+        let mut schedule = Schedule::new(TTL, deadline);
+        assert!(schedule.allows());
+        schedule.done(Step::Terminate);
+        schedule.moved(deadline.after(TTL));
+        assert!(!schedule.allows());
+        assert_eq!(schedule.next(), Some((deadline.before(TTL / 20), Step::Kill)));
+        schedule.moved(deadline.before(TTL));
+        assert_eq!(schedule.kill_at(), deadline.before(TTL).before(TTL / 20));
+    }
+
+    #[test]
+    fn what_is_due_is_not_let_go_on() {
+        let now = Boot::now();
+        assert!(!Schedule::new(TTL, now).allows());
+        let mut schedule = Schedule::new(TTL, now.after(TTL));
+        schedule.end(now);
+        assert!(!schedule.allows());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the parent and the keeper say to each other: a line of JSON each.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::sync::mpsc;
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use crate::view::HeldView;
 pub(crate) enum Request {
     /// Take this lock; the first message, once.
     Take(Box<Order>),
-    /// CMD runs, and is the leader of this group.
-    Started { group: i32 },
-    /// Nothing of CMD runs any more, or ever did: give the lock back.
+    /// CMD will run as the leader of this group, once that was answered with `Noted`.
+    Starting { group: i32 },
+    /// Nothing of CMD runs any more, or ever will: give the lock back. Answered with `Noted` at once.
     Ended,
 }
 
@@ -43,6 +43,7 @@ pub(crate) enum News {
     },
     Failed(Failure),
     Granted(Grant),
+    Noted,
     Renewed {
         deadline: Boot,
     },
@@ -88,7 +89,7 @@ where
 /// What goes out. Never waits for the other side, which may be frozen.
 #[derive(Debug)]
 pub(crate) struct Outgoing<T> {
-    messages: mpsc::Sender<T>,
+    messages: Arc<mpsc::Sender<T>>,
     writer: JoinHandle<()>,
 }
 
@@ -104,7 +105,7 @@ impl<T: Serialize + Send + 'static> Outgoing<T> {
                 }
             }
         });
-        Self { messages, writer }
+        Self { messages: Arc::new(messages), writer }
     }
 
     /// Nothing happens if the other side is gone: its end of the other pipe says so.
@@ -112,11 +113,12 @@ impl<T: Serialize + Send + 'static> Outgoing<T> {
         let _ = self.messages.send(message);
     }
 
-    pub(crate) fn sender(&self) -> mpsc::Sender<T> {
-        self.messages.clone()
+    /// For whoever may outlive this.
+    pub(crate) fn sender(&self) -> Weak<mpsc::Sender<T>> {
+        Arc::downgrade(&self.messages)
     }
 
-    /// Waits until all is written. All senders must be gone.
+    /// Waits until all is written, or the other side is gone.
     pub(crate) fn finish(self) {
         drop(self.messages);
         // It panics only if serde does.
