@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use holdfast_proto::v1::describe_lock_response::State;
 use holdfast_tests::cli::{Cli, events};
 use holdfast_tests::cluster::Cluster;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::stubborn::{Stubborn, since_1970};
 use crate::{BOUND, cluster, eventually, wait_waiters};
@@ -234,6 +234,19 @@ async fn what_left_the_group_is_killed_before_the_lock_is_free() {
     let began = next.wait_for_line("began ", BOUND).await.unwrap();
     let began: f64 = began.trim_start_matches("began ").parse().unwrap();
     assert!(stubborn.last_sign().as_secs_f64() < began);
+}
+
+/// What a script had started before it became `holdfast run` is no part of CMD.
+#[tokio::test]
+async fn children_of_before_are_left_alone() {
+    let (_cluster, cli) = cluster().await;
+    let line = format!(
+        "sleep 600 < /dev/null > /dev/null 2>&1 & echo $!; exec {} run r -- true",
+        Cli::program()
+    );
+    let pid: i32 = cli.shell(&line).await.with(0).stdout.trim().parse().unwrap();
+    let child = Pid::from_raw(pid).unwrap();
+    kill_process(child, Signal::KILL).expect("a process that lives on");
 }
 
 #[tokio::test]

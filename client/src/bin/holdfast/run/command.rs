@@ -128,7 +128,7 @@ async fn locked(
     notes.note(Event::granted(&grant));
 
     let started = prepared(global, &resource, &grant, &command)
-        .and_then(|mut command| Group::start(&mut command, partner.id()));
+        .and_then(|mut command| Group::start(&mut command));
     let mut lock = Taken { partner, connection, resource, grant };
     match started {
         Ok(group) => {

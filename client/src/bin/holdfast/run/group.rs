@@ -18,7 +18,9 @@ use rustix::process::{
 #[derive(Debug)]
 pub(crate) struct Group {
     leader: Pid,
-    keeper: Pid,
+    /// Children of this process that are none of CMD's: the keeper, and those of a script that this
+    /// process was once, before it became `holdfast` by `exec`.
+    unrelated: Vec<Pid>,
     code: Option<u8>,
     /// The signal that CMD died of.
     died_of: Option<i32>,
@@ -41,11 +43,12 @@ pub(crate) enum Stage {
 }
 
 impl Group {
-    /// Starts a group with this leader. `keeper` is a child that others look after.
-    pub(crate) fn start(command: &mut Command, keeper: Pid) -> io::Result<Self> {
+    /// Starts a group with this leader.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         adopt_orphans()?;
-        let child = command.process_group(0).spawn()?;
-        Ok(Self { leader: Pid::from_child(&child), keeper, code: None, died_of: None, over: false })
+        let unrelated = children().unwrap_or_default();
+        let leader = Pid::from_child(&command.process_group(0).spawn()?);
+        Ok(Self { leader, unrelated, code: None, died_of: None, over: false })
     }
 
     /// Its number, which is that of its leader.
@@ -146,22 +149,25 @@ impl Group {
         }
     }
 
-    /// The children of this process but for the leader, which may end at any moment, and the keeper.
-    /// `None`: that cannot be known.
+    /// What CMD has left to this process. `None`: that cannot be known.
     fn others(&self) -> Option<Vec<Pid>> {
-        // The first thread's, who adopts them, and those of threads that may end at any moment.
-        let mut children =
-            std::fs::read_to_string(format!("/proc/self/task/{}/children", getpid())).ok()?;
-        for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
-            children.push(' ');
-            children +=
-                &std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        }
-        let pids = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
-        let mut others: Vec<_> = pids.collect();
-        others.retain(|pid| *pid != self.leader && *pid != self.keeper);
+        let mut others = children()?;
+        others.retain(|pid| *pid != self.leader && !self.unrelated.contains(pid));
         Some(others)
     }
+}
+
+/// The children of this process. `None`: that cannot be known.
+fn children() -> Option<Vec<Pid>> {
+    // The first thread's, who adopts orphans, and those of threads that may end at any moment.
+    let mut children =
+        std::fs::read_to_string(format!("/proc/self/task/{}/children", getpid())).ok()?;
+    for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+        children.push(' ');
+        children += &std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    }
+    let pids = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+    Some(pids.collect())
 }
 
 /// Whether a child has ended, and is reaped by that.

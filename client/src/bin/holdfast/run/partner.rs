@@ -34,11 +34,6 @@ impl Partner {
         Ok(Self { child, requests, news })
     }
 
-    /// Its process id.
-    pub(crate) fn id(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
-
     /// What happens to the lock; `None`: nobody renews it any more. Cancel safe.
     pub(crate) async fn news(&mut self) -> Option<News> {
         self.news.recv().await
