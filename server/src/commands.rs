@@ -15,7 +15,9 @@ pub fn check(config: &Config) {
     for warning in &config.warnings {
         println!("warning: {warning}");
     }
-    println!("the configuration is good: {} masters", config.masters.len());
+    let masters = config.masters.len();
+    let noun = if masters == 1 { "master" } else { "masters" };
+    println!("the configuration is good: {masters} {noun}");
 }
 
 /// The effective configuration.

@@ -78,8 +78,9 @@ impl MasterWatch {
         match &view.state {
             MasterState::Voting => info!(master = name, "votes"),
             MasterState::Quarantined(remaining) => {
-                let left = remaining.map(|left| Duration::from_secs(left.as_secs()));
-                info!(master = name, ?left, "in quarantine: it may have forgotten leases");
+                let left = remaining
+                    .map(|left| tracing::field::debug(Duration::from_secs(left.as_secs())));
+                info!(master = name, left, "in quarantine: it may have forgotten leases");
             }
             MasterState::Unreachable(_) => {}
             MasterState::Misconfigured(why) => warn!(master = name, %why, "must not vote"),

@@ -217,13 +217,18 @@ pub(crate) fn waiters(
     if count == 0 {
         return Ok(());
     }
+    // Who waits for as long as it takes says ten years.
+    const AGES_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
     let mut table = Table::new(["PLACE", "WAITER", "WAITED", "GIVES UP IN"]);
     for waiter in waiters {
         table.row([
             waiter.position.to_string(),
             named(&waiter.holder).to_owned(),
             Millis(waiter.waited_ms).to_string(),
-            Millis(waiter.wait_remaining_ms).to_string(),
+            match waiter.wait_remaining_ms {
+                remaining if remaining > AGES_MS => "never".to_owned(),
+                remaining => Millis(remaining).to_string(),
+            },
         ]);
     }
     write!(f, "\n{count} waiting on this replica:\n{table}")

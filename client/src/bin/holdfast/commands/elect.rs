@@ -1,6 +1,7 @@
 //! `holdfast elect`: campaigns for a leadership and keeps it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use holdfast_client::{Election, Error, Leadership, LossReason, Queued, ReleaseOutcome};
@@ -48,8 +49,13 @@ pub(crate) async fn elect(args: Elect, global: &Global, output: Output) -> Resul
     let terms = args.lock.read(&mut values);
     values.done()?;
 
+    let told = AtomicU32::new(0);
     let queued = move |queued: &Queued| {
         let Queued { position, held, .. } = queued.clone();
+        // Again and again through an outage, in the same place.
+        if told.swap(position, Ordering::Relaxed) == position {
+            return;
+        }
         // What is wrong with stdout is noticed at the next event.
         let _ = output.show(&Event::Queued { position, held: held.map(HeldView::from) });
     };

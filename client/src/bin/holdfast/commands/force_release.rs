@@ -33,8 +33,8 @@ pub(crate) struct ForceRelease {
     #[arg(long, value_name = "TOKEN")]
     token: String,
     /// Why, for the audit log
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+    reason: Option<String>,
     /// Delete the lease at once, while its holder still believes in it; unsafe without fencing
     #[arg(long)]
     immediate: bool,
@@ -82,6 +82,7 @@ pub(crate) async fn force_release(
         confirm(&admin, &args.resource, fencing_token).await?;
     }
     let ForceRelease { resource, reason, immediate, .. } = args;
+    let reason = reason.unwrap_or_default();
     let request =
         ForceReleaseRequest { resource: resource.clone(), fencing_token, reason, immediate };
     let answer = admin.force_release(request).await?;
@@ -213,6 +214,7 @@ impl fmt::Display for Taken {
                 write!(f, "taken back; it is free in {} at the latest", Millis(remaining))
             }
             ("REVOKED", None) => f.write_str("taken back; it is free when it expires"),
+            _ if self.dry_run => f.write_str("deleted; the lock would be free at once"),
             _ => f.write_str("deleted; the lock is free"),
         }
     }

@@ -158,8 +158,8 @@ impl fmt::Display for StatusView {
         let Self { master_count, locks, waiters, streams, version, .. } = self;
         writeln!(
             f,
-            "{quorum}: {voting} of {master_count} masters vote, {} needed; {locks} locks, {waiters} \
-             waiters, {streams} streams; version {version}",
+            "{quorum}: {voting} of {master_count} masters vote, {} needed; locks {locks}, waiters \
+             {waiters}, streams {streams}; version {version}",
             self.quorum
         )?;
         let mut table = Table::new([

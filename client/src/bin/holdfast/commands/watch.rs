@@ -113,7 +113,8 @@ fn unknown(why: UnknownReason) -> &'static str {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = if self.reason == "UNSPECIFIED" { "" } else { self.reason };
+        // Nothing is known to have happened to the lease.
+        let reason = if self.reason == "UNSPECIFIED" { "view" } else { self.reason };
         write!(f, "{:<9} ", reason.to_lowercase())?;
         match &self.state {
             State::Leader(leader) => write!(f, "held by {leader}"),

@@ -162,10 +162,13 @@ async fn granted(
     signals: &mut UnboundedReceiver<Signal>,
     notes: &Notes,
 ) -> Result<Granted, Failure> {
+    let mut told = None;
     loop {
         tokio::select! {
             biased;
             news = partner.news() => match news {
+                // Again and again through an outage, in the same place.
+                Some(News::Queued { position, .. }) if told.replace(position) == Some(position) => {}
                 Some(News::Queued { position, held }) => {
                     notes.note(Event::Queued { position, held });
                 }
