@@ -44,23 +44,23 @@ impl Moment {
         self.remaining().is_zero()
     }
 
+    /// Waits until then, and looks at the clock every `look`: the runtime's timers stand still while the
+    /// machine sleeps, so after a sleep it is late by one `look` at most.
+    pub async fn reached(self, look: Duration) {
+        loop {
+            let remaining = self.remaining();
+            if remaining.is_zero() {
+                return;
+            }
+            tokio::time::sleep(remaining.min(look)).await;
+        }
+    }
+
     pub(crate) fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span))
     }
 
     pub(crate) fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span))
-    }
-}
-
-/// Waits until `moment`, and looks at the clock every `look`: the runtime's timers stand still while the
-/// machine sleeps, so after a sleep it is late by one `look` at most.
-pub(crate) async fn sleep_until(moment: Moment, look: Duration) {
-    loop {
-        let remaining = moment.remaining();
-        if remaining.is_zero() {
-            return;
-        }
-        tokio::time::sleep(remaining.min(look)).await;
     }
 }

@@ -9,7 +9,7 @@ use holdfast_proto::v1;
 use tokio::sync::{oneshot, watch};
 
 use crate::client::{Client, ReleaseOutcome, wire};
-use crate::clock::{Moment, sleep_until};
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::lease::{Lease, LeaseId, margin};
 use crate::loss::{LossReason, Risk};
@@ -265,7 +265,7 @@ impl Tenure {
             let at = self.announces_at();
             tokio::select! {
                 changed = states.changed() => debug_assert!(changed.is_ok(), "this is the sender"),
-                () = sleep_until(at, margin(self.ttl)) => self.lose_if_late(),
+                () = at.reached(margin(self.ttl)) => self.lose_if_late(),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
-use crate::clock::{Moment, sleep_until};
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::guard::{Farewell, Guard, Tenure};
 use crate::keep::{farewell, part};
@@ -46,7 +46,7 @@ async fn renew(client: &Client, tenure: &Tenure) {
     let mut pauses = client.retry().pauses();
     let mut next = tenure.renews_at();
     loop {
-        sleep_until(next, margin(tenure.ttl)).await;
+        next.reached(margin(tenure.ttl)).await;
         if tenure.is_lost() {
             return;
         }

@@ -11,7 +11,6 @@ mod stream;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
-use crate::clock::sleep_until;
 use crate::guard::{Farewell, Tenure};
 use crate::lease::margin;
 
@@ -27,7 +26,7 @@ async fn farewell(
 ) -> Option<Result<Farewell, Dropped>> {
     let over = async {
         tenure.lost().await;
-        sleep_until(tenure.granted_until(), margin(tenure.ttl)).await;
+        tenure.granted_until().reached(margin(tenure.ttl)).await;
     };
     tokio::select! {
         said = farewell => Some(said.map_err(|_| Dropped)),

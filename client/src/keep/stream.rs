@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::client::ReleaseOutcome;
-use crate::clock::{Moment, sleep_until};
+use crate::clock::Moment;
 use crate::error::{self, Error};
 use crate::guard::{Farewell, Guard, Tenure};
 use crate::keep::hold_stream::HoldStream;
@@ -130,14 +130,14 @@ impl Keeping {
         };
         let seeks = async {
             match self.seeks {
-                Some(moment) => sleep_until(moment, margin(self.tenure.ttl)).await,
+                Some(moment) => moment.reached(margin(self.tenure.ttl)).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             message = heard => Turn::Heard(message),
             Some(attempted) = self.attempts.next() => Turn::Came(attempted),
-            () = sleep_until(self.next_beat, margin(self.tenure.ttl)) => Turn::Beat,
+            () = self.next_beat.reached(margin(self.tenure.ttl)) => Turn::Beat,
             () = seeks => Turn::Seek,
         }
     }

@@ -32,21 +32,14 @@ impl Boot {
         Moment::at_since_boot(self.0).remaining()
     }
 
+    /// Waits until then, and looks at the clock every `look`.
+    pub(crate) async fn reached(self, look: Duration) {
+        Moment::at_since_boot(self.0).reached(look).await;
+    }
+
     /// By the wall clock, as far as that can be known: milliseconds since 1970.
     pub(crate) fn unix_millis(self) -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         now.saturating_add(self.remaining()).as_millis().try_into().unwrap_or(u64::MAX)
-    }
-}
-
-/// Waits until then, and looks at the clock every `look`: the runtime's timers stand still while the
-/// machine sleeps.
-pub(crate) async fn sleep_until(moment: Boot, look: Duration) {
-    loop {
-        let remaining = moment.remaining();
-        if remaining.is_zero() {
-            return;
-        }
-        tokio::time::sleep(remaining.min(look)).await;
     }
 }

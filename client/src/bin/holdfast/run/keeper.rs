@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::boottime::{Boot, sleep_until};
+use super::boottime::Boot;
 use super::schedule::Schedule;
 use super::wire::{Grant, News, Order, Outgoing, Request, incoming};
 use crate::connect::Connection;
@@ -161,7 +161,7 @@ impl Keeping<'_> {
                     Some(Request::Ended) => return self.over(),
                     Some(Request::Take(_)) | None => return End::Orphaned,
                 },
-                () = sleep_until(idle_until, look), if self.group.is_none() => return End::Over,
+                () = idle_until.reached(look), if self.group.is_none() => return End::Over,
                 risk = self.guard.at_risk() => Some(risk.to_string()),
                 Ok(_) = self.guard.renewed() => None,
             };
@@ -185,7 +185,7 @@ impl Keeping<'_> {
                     Some(Request::Ended) => return self.over(),
                     Some(Request::Take(_)) | None => return End::Orphaned,
                 },
-                () = sleep_until(schedule.backup_kill_at(), schedule.look() / 2), if self.group.is_some() => {
+                () = schedule.backup_kill_at().reached(schedule.look() / 2), if self.group.is_some() => {
                     // The parent reaps the leader last of all, so the number is still its own.
                     if let Some(group) = self.group.take() {
                         let _ = kill_process_group(group, Signal::KILL);

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::boottime::{Boot, sleep_until};
+use super::boottime::Boot;
 use super::events::Event;
 use super::group::{Group, Stage};
 use super::notes::Notes;
@@ -141,7 +141,7 @@ impl<'a> Ward<'a> {
                 news = self.partner.news(), if !self.keeper_is_gone => self.hear(news),
                 () = async {
                     match next {
-                        Some((at, _)) => sleep_until(at, look).await,
+                        Some((at, _)) => at.reached(look).await,
                         None => std::future::pending().await,
                     }
                 } => {
