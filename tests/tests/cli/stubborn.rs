@@ -57,11 +57,15 @@ impl Stubborn {
 
     /// When the last of them wrote last, since 1970.
     pub(crate) fn last_sign(&self) -> Duration {
-        let times = self.lines().into_iter().filter_map(|line| {
+        self.signs().max().expect("a sign of life")
+    }
+
+    /// When any of them wrote, since 1970.
+    pub(crate) fn signs(&self) -> impl Iterator<Item = Duration> {
+        self.lines().into_iter().filter_map(|line| {
             let time: f64 = line.split(' ').nth(2)?.parse().ok()?;
             Some(Duration::from_secs_f64(time))
-        });
-        times.max().expect("a sign of life")
+        })
     }
 
     fn said(&self, name: &str, what: &str) -> bool {
