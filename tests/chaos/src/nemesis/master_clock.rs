@@ -1,0 +1,68 @@
+//! A master's wall clock steps: its keys expire too soon, or too late.
+//!
+//! Every replica can notice: its links and all replicas are well meanwhile. It steps back only after an
+//! incident is on record there: a clock that goes and comes back before anybody looks is what no protocol
+//! can know of.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use crate::deployment::{Deployment, REPLICAS};
+use crate::history::Recorder;
+use crate::nemesis::evidence;
+use crate::nemesis::fault::{Doing, Fault, Part};
+
+/// How long a step may stay unnoticed on a busy machine.
+const NOTICED_WITHIN: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub(super) struct MasterClock {
+    pub(super) master: usize,
+    pub(super) offset_ms: i64,
+}
+
+impl Fault for MasterClock {
+    fn what(&self) -> String {
+        format!("step the clock of master {} by {} ms", self.master, self.offset_ms)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let links = (0..REPLICAS).map(|replica| Part::Link(replica, self.master));
+        let replicas = (0..REPLICAS).map(Part::Replica);
+        [Part::Master(self.master)].into_iter().chain(links).chain(replicas).collect()
+    }
+
+    fn inject<'a>(
+        &'a mut self,
+        deployment: &'a mut Deployment,
+        _: &'a Recorder,
+    ) -> Doing<'a, String> {
+        Box::pin(async move {
+            let server = &deployment.masters[self.master];
+            let incident = async || -> Option<u64> {
+                let incident = server.command(&["HEXISTS", "holdfast:st", "q"]).await;
+                incident.ok().filter(|exists| *exists == 1)
+            };
+            ensure!(incident().await.is_none(), "master {} has an incident already", self.master);
+            let before: (u64, u64) = server.command(&["TIME"]).await?;
+            let clock = server.wall_clock().context("no clock of its own")?;
+            clock.offset_ms(self.offset_ms)?;
+            let after: (u64, u64) = server.command(&["TIME"]).await?;
+            let stepped = after.0.abs_diff(before.0) * 1_000;
+            let asked_for = self.offset_ms.unsigned_abs();
+            ensure!(stepped.abs_diff(asked_for) < 1_500, "TIME went by {stepped} ms");
+            let noticed = evidence::seen(NOTICED_WITHIN, async || {
+                incident().await.map(|_| "an incident is on record".to_owned())
+            });
+            Ok(format!("its TIME went from {} to {} s, {}", before.0, after.0, noticed.await?))
+        })
+    }
+
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+        Box::pin(async move {
+            let clock = deployment.masters[self.master].wall_clock();
+            clock.context("no clock of its own")?.offset_ms(0)
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! A replica's wall clock steps: it would draw ballots of another day. It must notice, end the leases it
+//! serves, and propose nothing until its clock is right.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::deployment::Deployment;
+use crate::history::Recorder;
+use crate::nemesis::evidence;
+use crate::nemesis::fault::{Doing, Fault, Part};
+
+/// How long a step may stay unnoticed on a busy machine.
+const NOTICED_WITHIN: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub(super) struct ReplicaClock {
+    pub(super) replica: usize,
+    pub(super) offset_ms: i64,
+}
+
+impl Fault for ReplicaClock {
+    fn what(&self) -> String {
+        format!("step the clock of replica {} by {} ms", self.replica, self.offset_ms)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        vec![Part::Replica(self.replica)]
+    }
+
+    fn inject<'a>(
+        &'a mut self,
+        deployment: &'a mut Deployment,
+        _: &'a Recorder,
+    ) -> Doing<'a, String> {
+        Box::pin(async move {
+            let replica = &deployment.replicas[self.replica];
+            let clock = replica.wall_clock().context("no clock of its own")?;
+            clock.offset_ms(self.offset_ms)?;
+            evidence::seen(NOTICED_WITHIN, async || {
+                let answer = replica.http_get("/readyz").await.ok()?;
+                let complains = answer.status == 503 && answer.body.contains("clock");
+                complains.then(|| "it is not ready because of its clock".to_owned())
+            })
+            .await
+        })
+    }
+
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+        Box::pin(async move {
+            let clock = deployment.replicas[self.replica].wall_clock();
+            clock.context("no clock of its own")?.offset_ms(0)
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! What a run came to: for people in Markdown, for programs in JSON.
+
+mod faults;
+mod markdown;
+mod operations;
+mod origin;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::checkers::{Verdict, Violation};
+use crate::history::{History, Nanos, seconds};
+use crate::nemesis::Kind;
+use crate::report::faults::FaultRow;
+use crate::report::operations::Outcomes;
+use crate::report::origin::Origin;
+use crate::run::Options;
+
+/// How far around a violation faults are of interest.
+const AROUND: Nanos = 15 * crate::history::SECOND;
+
+/// Everything that is told of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    origin: Origin,
+    /// Why it could not be run to its end.
+    broken: Option<String>,
+    seconds: f64,
+    faults: Vec<FaultRow>,
+    /// Kinds of faults that never fired.
+    missing: Vec<&'static str>,
+    operations: Outcomes,
+    verdicts: Vec<VerdictRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictRow {
+    checker: &'static str,
+    looked_at: u64,
+    violations: u64,
+    told: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new(
+        options: &Options,
+        seed: u64,
+        folder: &Path,
+        history: &History,
+        verdicts: &[Verdict],
+        broken: Option<String>,
+    ) -> Report {
+        let faults = faults::rows(history);
+        let has_fired = |kind: &Kind| faults.iter().any(|row| row.kind == kind.name() && row.fired > 0);
+        let missing = Kind::ALL.iter().filter(|kind| !has_fired(kind)).map(|kind| kind.name());
+        Report {
+            origin: Origin::new(options, seed, folder),
+            broken,
+            seconds: seconds(history.span()),
+            missing: missing.collect(),
+            faults,
+            operations: Outcomes::of(history),
+            verdicts: verdicts.iter().map(|verdict| row(verdict, history)).collect(),
+        }
+    }
+
+    /// Every fault fired and met operations, every checker had something to look at and no objection.
+    pub(crate) fn passed(&self) -> bool {
+        let met = self.faults.iter().all(|row| row.fired == 0 || row.crossed > 0);
+        let content = |row: &VerdictRow| row.violations == 0 && row.looked_at > 0;
+        self.broken.is_none() && self.missing.is_empty() && met && self.verdicts.iter().all(content)
+    }
+
+    /// For whoever watches: the verdict, and each violation in full.
+    pub(crate) fn summary(&self) -> String {
+        let mut text = String::new();
+        if let Some(broken) = &self.broken {
+            text += &format!("the run broke: {broken}\n");
+        }
+        for VerdictRow { checker, looked_at, violations, told } in &self.verdicts {
+            text += &format!("{checker}: {violations} violations in {looked_at} cases\n");
+            for told in told {
+                text += &format!("{told}\n");
+            }
+        }
+        for row in self.faults.iter().filter(|row| row.fizzled > 0) {
+            text += &format!("{}: {} times not seen\n", row.kind, row.fizzled);
+        }
+        for kind in &self.missing {
+            text += &format!("never fired: {kind}\n");
+        }
+        let (seed, history) = (self.origin.seed, &self.origin.history);
+        let word = if self.passed() { "passed" } else { "FAILED" };
+        text + &format!("{word}; seed {seed}, history in {history}")
+    }
+}
+
+/// Writes the Markdown file, and the JSON file beside it.
+pub(crate) fn write_report(path: &Path, report: &Report) -> Result<()> {
+    fs::write(path, markdown::of(report)).with_context(|| format!("writing {path:?}"))?;
+    let json = path.with_extension("json");
+    let text = serde_json::to_string_pretty(report)?;
+    fs::write(&json, text + "\n").with_context(|| format!("writing {json:?}"))
+}
+
+fn row(verdict: &Verdict, history: &History) -> VerdictRow {
+    let Verdict { checker, looked_at, violations, count } = verdict;
+    let told = violations.iter().map(|violation| tell(violation, history)).collect();
+    VerdictRow { checker, looked_at: *looked_at, violations: *count, told }
+}
+
+/// The events in order, and the faults around them; times are seconds since the beginning.
+fn tell(Violation { what, events }: &Violation, history: &History) -> String {
+    let began = history.began();
+    let (first, last) = match (events.first(), events.last()) {
+        (Some((first, _)), Some((last, _))) => (*first, *last),
+        _ => return what.clone(),
+    };
+    let mut all = events.clone();
+    for (number, fault) in &history.faults {
+        let until = fault.until.unwrap_or(Nanos::MAX);
+        if fault.from < last + AROUND && until + AROUND > first {
+            all.push((fault.from, format!("  fault {number} begins: {}", fault.what)));
+            if let Some(until) = fault.until {
+                all.push((until, format!("  fault {number} is undone")));
+            }
+        }
+    }
+    all.sort();
+    let lines = all.iter().map(|(at, event)| {
+        format!("  {:12.6} s {event}", seconds(at.saturating_sub(began)))
+    });
+    format!("VIOLATION {what}\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
