@@ -3,17 +3,18 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model image chart fmt
+.PHONY: help run test lint model chaos image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
 ADMIN_LISTEN ?= 127.0.0.1:7421
 ROWS ?= all
+MINUTES ?= 10
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint chaos image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,13 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 
 model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
+
+chaos: ## break a real deployment while it is used, and check what its clients saw; MINUTES=, SEED=, REPORT=file.md
+	@$(SETUP)/redis.sh
+	@$(SETUP)/valkey.sh
+	# By itself: together with the tests, it would be built with what they switch on.
+	cargo build --release --locked -p holdfast-server --bin holdfastd
+	cargo run --release --locked -p holdfast-chaos -- run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 image: ## build the image with buildah, run it hardened with podman, and check what it does
 	@tests/image/image.sh

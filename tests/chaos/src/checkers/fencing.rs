@@ -30,7 +30,8 @@ fn unique(resource: &str, granted: &[(Grant, &Session)], verdict: &mut Verdict) 
     let mut holders: BTreeMap<u64, &Session> = BTreeMap::new();
     for (Grant { token, .. }, session) in granted {
         if let Some(other) = holders.insert(*token, session) {
-            let what = format!("{resource}: {} and {} have token {token}", other.name, session.name);
+            let what =
+                format!("{resource}: {} and {} have token {token}", other.name, session.name);
             verdict.object(what, [told(other), told(session)].concat());
         }
     }

@@ -63,8 +63,13 @@ mod tests {
         fn waits(&mut self, session: &str, replica: usize, asked: Nanos) -> &mut Story {
             let (session, resource) = (session.to_owned(), "r".to_owned());
             let (way, outlives_connection, replica) = (Way::Queue, false, Some(replica));
-            let event =
-                Event::Asked { session: session.clone(), way, resource, outlives_connection, replica };
+            let event = Event::Asked {
+                session: session.clone(),
+                way,
+                resource,
+                outlives_connection,
+                replica,
+            };
             self.event(asked, event).queued(&session, asked + 1)
         }
     }

@@ -106,7 +106,8 @@ pub(super) fn check_settled(history: &History) -> Verdict {
                     session.name,
                     crate::history::seconds(claim.until - claim.from),
                 );
-                let last = view.shown.last().map(|(at, seen)| (*at, format!("{watch} shows {seen:?}")));
+                let last =
+                    view.shown.last().map(|(at, seen)| (*at, format!("{watch} shows {seen:?}")));
                 verdict.object(what, [told(session), last.into_iter().collect()].concat());
             }
         }

@@ -71,14 +71,6 @@ impl Session {
         let until = ends.into_iter().flatten().min().unwrap_or(from);
         Some(Claim { from, until: until.max(from), token })
     }
-
-    /// When its last event happened that belongs to it; `None` if it never ended.
-    pub(crate) fn ended(&self) -> Option<Nanos> {
-        let refused = self.refused.as_ref().map(|(at, _)| *at);
-        let released = self.released.as_ref().map(|(at, _)| *at);
-        let lost = self.lost.as_ref().map(|(at, _)| *at);
-        refused.or(released).or(lost).or(self.process_ended)
-    }
 }
 
 /// The process that a session, or a watch, belongs to.

@@ -14,7 +14,7 @@ use crate::nemesis::client_killed::ClientKilled;
 use crate::nemesis::clients_cut_off::ClientsCutOff;
 use crate::nemesis::fault::{Fault, Part, Plan};
 use crate::nemesis::link_cut::LinkCut;
-use crate::nemesis::link_hung::{Direction, LinkHung};
+use crate::nemesis::link_hung::{Direction, End, LinkHung};
 use crate::nemesis::link_slow::LinkSlow;
 use crate::nemesis::master_clock::MasterClock;
 use crate::nemesis::master_flushed::MasterFlushed;
@@ -106,7 +106,8 @@ impl Kind {
             Kind::LinksHung | Kind::RepliesHeld => {
                 let direction =
                     if self == Kind::LinksHung { Direction::Both } else { Direction::Replies };
-                (Box::new(LinkHung { links: some_links(rng, busy), direction }), 6_000)
+                let end = if rng.random::<bool>() { End::Arrives } else { End::Lost };
+                (Box::new(LinkHung { links: some_links(rng, busy), direction, end }), 6_000)
             }
             Kind::LinksSlow => {
                 let delay = Duration::from_millis(rng.random_range(2..=200));
@@ -121,7 +122,7 @@ impl Kind {
                 (Box::new(ReplicaClock { replica: replica?, offset_ms }), 8_000)
             }
             Kind::ClientKilled => (Box::new(ClientKilled { client: client? }), 3_000),
-            Kind::ClientFrozen => (Box::new(ClientFrozen { client: client? }), 9_000),
+            Kind::ClientFrozen => (Box::new(ClientFrozen { client: client? }), 12_000),
         };
         let lasts = Duration::from_millis(rng.random_range(longest_ms / 10..=longest_ms));
         let plan = Plan { fault, lasts, votes_wanted: self.votes_wanted(masters.len()) };

@@ -1,5 +1,5 @@
 //! Links on which nothing arrives although nothing breaks: in both directions, or replies only, so that a
-//! replica cannot know what a master did. What was held back arrives at the end.
+//! replica cannot know what a master did. What was held back arrives at the end, or is lost.
 
 use crate::deployment::Deployment;
 use crate::history::Recorder;
@@ -11,6 +11,7 @@ pub(super) struct LinkHung {
     /// Replica and master.
     pub(super) links: Vec<(usize, usize)>,
     pub(super) direction: Direction,
+    pub(super) end: End,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +20,24 @@ pub(super) enum Direction {
     Replies,
 }
 
+/// What becomes of what was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Arrives,
+    Lost,
+}
+
 impl Fault for LinkHung {
     fn what(&self) -> String {
         let what = match self.direction {
             Direction::Both => "everything",
             Direction::Replies => "replies",
         };
-        format!("hold back {what} on the links (replica, master) {:?}", self.links)
+        let end = match self.end {
+            End::Arrives => "deliver",
+            End::Lost => "lose",
+        };
+        format!("hold back and {end} {what} on the links (replica, master) {:?}", self.links)
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -53,8 +65,14 @@ impl Fault for LinkHung {
 
     fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
         Box::pin(async move {
-            let mut links = self.links.iter();
-            links.try_for_each(|(replica, master)| deployment.links[*replica][*master].resume())
+            for (replica, master) in &self.links {
+                let link = &mut deployment.links[*replica][*master];
+                if self.end == End::Lost {
+                    link.cut().await;
+                }
+                link.resume()?;
+            }
+            Ok(())
         })
     }
 }

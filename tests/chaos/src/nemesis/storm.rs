@@ -68,7 +68,8 @@ impl<'a> Storm<'a> {
         alarm: &watch::Receiver<bool>,
         progress: impl Fn() -> String,
     ) -> Result<()> {
-        let (until, at_most) = (self.began + span, self.began + 2 * span + Duration::from_secs(300));
+        let (until, at_most) =
+            (self.began + span, self.began + 2 * span + Duration::from_secs(300));
         let (mut next, mut next_progress) = (Instant::now(), Instant::now() + PROGRESS_INTERVAL);
         loop {
             let now = Instant::now();
@@ -91,7 +92,17 @@ impl<'a> Storm<'a> {
             self.keep_old_files()?;
             sleep(STEP).await;
         }
-        self.heal(|_| true).await
+        self.blow_over(alarm).await
+    }
+
+    /// What has begun goes on for as long as it was to last.
+    async fn blow_over(&mut self, alarm: &watch::Receiver<bool>) -> Result<()> {
+        while !self.active.is_empty() {
+            let (now, alarmed) = (Instant::now(), *alarm.borrow());
+            self.heal(|active| alarmed || active.ends <= now).await?;
+            sleep(STEP).await;
+        }
+        Ok(())
     }
 
     /// Whether something was tried. What cannot be now waits for its turn.
@@ -163,7 +174,8 @@ impl<'a> Storm<'a> {
     /// Copies the files of masters that are well, one at a time.
     fn keep_old_files(&mut self) -> Result<()> {
         for master in 0..MASTERS {
-            let is_busy = self.active.iter().any(|it| it.fault.parts().contains(&Part::Master(master)));
+            let is_busy =
+                self.active.iter().any(|it| it.fault.parts().contains(&Part::Master(master)));
             let file = self.deployment.old_files[master].as_ref();
             if !is_busy && file.is_none_or(|file| file.age() > FILE_AGE) {
                 return OldFile::take(self.deployment, master);

@@ -48,7 +48,10 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
         "\"Crossed\": operations (getting, keeping, giving back) under way at some moment of it. \
          \"Outage\": the longest time from its undoing to the next grant of anything.\n"
     )?;
-    writeln!(text, "| fault | seen | not seen | seconds | crossed | outage | seen by, for example |")?;
+    writeln!(
+        text,
+        "| fault | seen | not seen | seconds | crossed | outage | seen by, for example |"
+    )?;
     writeln!(text, "|---|---|---|---|---|---|---|")?;
     for row in faults {
         let FaultRow { kind, fired, fizzled, crossed, seconds, evidence, .. } = row;

@@ -54,7 +54,8 @@ impl Report {
         broken: Option<String>,
     ) -> Report {
         let faults = faults::rows(history);
-        let has_fired = |kind: &Kind| faults.iter().any(|row| row.kind == kind.name() && row.fired > 0);
+        let has_fired =
+            |kind: &Kind| faults.iter().any(|row| row.kind == kind.name() && row.fired > 0);
         let missing = Kind::ALL.iter().filter(|kind| !has_fired(kind)).map(|kind| kind.name());
         Report {
             origin: Origin::new(options, seed, folder),
@@ -130,8 +131,8 @@ fn tell(Violation { what, events }: &Violation, history: &History) -> String {
         }
     }
     all.sort();
-    let lines = all.iter().map(|(at, event)| {
-        format!("  {:12.6} s {event}", seconds(at.saturating_sub(began)))
-    });
+    let lines = all
+        .iter()
+        .map(|(at, event)| format!("  {:12.6} s {event}", seconds(at.saturating_sub(began))));
     format!("VIOLATION {what}\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

@@ -36,7 +36,8 @@ impl Outcomes {
             }
             if session.releasing.is_some() {
                 let released = session.released.as_ref().map(|(_, outcome)| outcome.as_str());
-                outcomes.count("release", released.unwrap_or("no answer: the process ended (unknown)"));
+                outcomes
+                    .count("release", released.unwrap_or("no answer: the process ended (unknown)"));
             }
         }
         for (outcome, count) in &history.published {

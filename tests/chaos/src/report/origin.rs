@@ -25,7 +25,8 @@ pub(super) struct Origin {
 
 impl Origin {
     pub(super) fn new(options: &Options, seed: u64, folder: &Path) -> Origin {
-        let commit = said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
+        let commit =
+            said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
         let valkey = options.valkey.to_string_lossy();
         let holdfastd = binaries::built("holdfastd").unwrap_or_default();
         let versions = [

@@ -116,7 +116,9 @@ fn begin(role: Role, context: &Arc<Context>) -> JoinSet<Result<()>> {
         Role::Watcher => {
             for resource in resources::WATCHED {
                 let context = Arc::clone(context);
-                tasks.spawn(async move { watch::run(&context, resource, context.seed as usize).await });
+                tasks.spawn(
+                    async move { watch::run(&context, resource, context.seed as usize).await },
+                );
             }
         }
         Role::Probe => {

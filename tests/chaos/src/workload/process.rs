@@ -103,7 +103,10 @@ fn spawn(role: Role, name: &str, number: u64, surroundings: &Surroundings) -> Re
     };
     Process::spawn(name, env::current_exe()?, |command| {
         command.args(["client", "--name", name, "--role", role]);
-        command.args(["--seed", &(seed.wrapping_mul(31).wrapping_add(number) % 1_000_000).to_string()]);
+        command.args([
+            "--seed",
+            &(seed.wrapping_mul(31).wrapping_add(number) % 1_000_000).to_string(),
+        ]);
         command.arg("--history").arg(history);
         command.args(["--store", &store.to_string()]);
         for address in addresses {

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use holdfast_client::LeaseId;
 use holdfast_client::proto::v1::hold_request::Message;
 use holdfast_client::proto::v1::hold_response::Event as Said;
 use holdfast_client::proto::v1::lock_service_client::LockServiceClient;
 use holdfast_client::proto::v1::{self, HoldHeartbeat, HoldRelease, HoldRequest, HoldStart};
-use holdfast_client::LeaseId;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;

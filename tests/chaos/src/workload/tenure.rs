@@ -12,9 +12,13 @@ use crate::history::{Event, Nanos, at};
 use crate::store::{Request, write};
 use crate::workload::context::Context;
 
-/// A write happens up to this long after the look at the lock: a process that is frozen between the two
-/// writes with an old token.
+/// A write happens up to this long after the look at the lock, and sometimes much later: a process that is
+/// frozen between the two writes with an old token.
 const WRITING_MS: u64 = 30;
+const SLOW_WRITING_MS: u64 = 900;
+const SLOW_WRITES: f64 = 0.25;
+/// The others last for several renewals.
+const SHORT_TENURES: f64 = 0.9;
 /// How long after one write the next one comes, at most.
 const BETWEEN_WRITES_MS: u64 = 400;
 /// Releases are not waited for longer: a client gives up by itself before that.
@@ -69,7 +73,8 @@ async fn write_if_valid(context: &Context, session: &str, guard: &Guard, rng: &m
     if !guard.is_valid() {
         return;
     }
-    sleep(Duration::from_millis(rng.random_range(0..=WRITING_MS))).await;
+    let longest = if rng.random_bool(SLOW_WRITES) { SLOW_WRITING_MS } else { WRITING_MS };
+    sleep(Duration::from_millis(rng.random_range(0..=longest))).await;
     let (session, resource) = (session.to_owned(), guard.resource().to_owned());
     let request = Request { session, resource, token: guard.fencing_token() };
     // The store notes it; without an answer the holder knows no more than with a refusal.
@@ -108,7 +113,7 @@ pub(crate) async fn publish(context: &Context, session: &str, guard: &Guard) {
 
 /// How long somebody holds: mostly shortly, sometimes for several renewals.
 pub(crate) fn span(rng: &mut SmallRng) -> Duration {
-    let millis = if rng.random_bool(0.8) {
+    let millis = if rng.random_bool(SHORT_TENURES) {
         rng.random_range(10..=150)
     } else {
         rng.random_range(1_000..=7_000)
