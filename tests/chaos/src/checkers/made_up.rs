@@ -39,11 +39,6 @@ impl Story {
         self
     }
 
-    pub(crate) fn through(&mut self, replica: usize) -> &mut Story {
-        self.replica = Some(replica);
-        self
-    }
-
     pub(crate) fn asks(&mut self, session: &str, at: Nanos) -> &mut Story {
         let asked = Event::Asked {
             session: session.to_owned(),

@@ -199,3 +199,26 @@ fn lines(text: &str) -> Result<Vec<Entry>> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_had_written_counts_and_half_a_line_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let line = |at: u64, name: &str| {
+            format!(
+                "{{\"at\":{at},\"event\":\"watching\",\"watch\":\"{name}\",\"resource\":\"r\"}}\n"
+            )
+        };
+        let text = line(1, "a") + &line(2, "b") + &line(9, "late") + "{\"at\":3,\"ev";
+        fs::write(directory.path().join("w.jsonl"), text).unwrap();
+        let history = History::load(directory.path(), 5).unwrap();
+        assert_eq!(history.views.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((history.began(), history.span()), (1, 1));
+
+        fs::write(directory.path().join("x.jsonl"), "no json\n").unwrap();
+        assert!(History::load(directory.path(), 5).is_err());
+    }
+}

@@ -33,7 +33,7 @@ impl Fault for ClientKilled {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move { deployment.clients[self.client].restart() })
     }
 }

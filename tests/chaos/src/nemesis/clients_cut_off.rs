@@ -34,7 +34,7 @@ impl Fault for ClientsCutOff {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move { deployment.fronts[self.replica].resume() })
     }
 }

@@ -40,7 +40,11 @@ pub(crate) trait Fault: Send {
     ) -> Doing<'a, String>;
 
     /// Undoes it.
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()>;
+    fn heal<'a>(
+        &'a mut self,
+        deployment: &'a mut Deployment,
+        recorder: &'a Recorder,
+    ) -> Doing<'a, ()>;
 }
 
 /// A fault, and how long it is to last.

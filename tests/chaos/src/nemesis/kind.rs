@@ -12,6 +12,7 @@ use crate::history::SECOND;
 use crate::nemesis::client_frozen::ClientFrozen;
 use crate::nemesis::client_killed::ClientKilled;
 use crate::nemesis::clients_cut_off::ClientsCutOff;
+use crate::nemesis::clients_hung::ClientsHung;
 use crate::nemesis::fault::{Fault, Part, Plan};
 use crate::nemesis::link_cut::LinkCut;
 use crate::nemesis::link_hung::{Direction, End, LinkHung};
@@ -62,6 +63,8 @@ kinds! {
     RepliesHeld "replies of some links held back",
     LinksSlow "some links slow",
     ClientsCutOff "clients cut off a replica",
+    ClientsHung "links of clients to a replica hung",
+    ClientsUnheard "replies of a replica to clients held back",
     ReplicaKilled "replica killed",
     ReplicaDrained "replica drained",
     ReplicaFrozen "replica frozen",
@@ -113,6 +116,12 @@ impl Kind {
                 let delay = Duration::from_millis(rng.random_range(2..=200));
                 (Box::new(LinkSlow { links: some_links(rng, busy), delay }), 6_000)
             }
+            Kind::ClientsHung | Kind::ClientsUnheard => {
+                let direction =
+                    if self == Kind::ClientsHung { Direction::Both } else { Direction::Replies };
+                let end = if rng.random::<bool>() { End::Arrives } else { End::Lost };
+                (Box::new(ClientsHung { replica: replica?, direction, end }), 6_000)
+            }
             Kind::ClientsCutOff => (Box::new(ClientsCutOff { replica: replica? }), 4_000),
             Kind::ReplicaKilled => (Box::new(stop(How::Killed)?), 5_000),
             Kind::ReplicaDrained => (Box::new(stop(How::Drained)?), 3_000),
@@ -129,7 +138,22 @@ impl Kind {
         plan.is_possible(busy).then_some(plan)
     }
 
-    /// It comes alone: nobody has a quorum meanwhile.
+    /// Does it keep masters from voting, or replicas from reaching them?
+    pub(crate) fn is_about_masters(self) -> bool {
+        use Kind::{
+            LinksCut, LinksHung, LinksSlow, MasterClock, MasterDisk, MasterEmpty, MasterFlushed,
+            MasterFrozen, MasterOld, ReplicaIsolated, RepliesHeld,
+        };
+        let some = matches!(
+            self,
+            MasterEmpty | MasterDisk | MasterOld | MasterFrozen | MasterFlushed | MasterClock
+        );
+        let links =
+            matches!(self, LinksCut | LinksHung | LinksSlow | RepliesHeld | ReplicaIsolated);
+        some || links || self.stands_alone()
+    }
+
+    /// It is the only one about masters: nobody has a quorum meanwhile.
     pub(crate) fn stands_alone(self) -> bool {
         use Kind::{MajorityCut, MajorityEmpty, MajorityFlushed, MajorityFrozen};
         matches!(self, MajorityEmpty | MajorityFrozen | MajorityFlushed | MajorityCut)

@@ -27,16 +27,27 @@ pub(super) enum End {
     Lost,
 }
 
-impl Fault for LinkHung {
-    fn what(&self) -> String {
-        let what = match self.direction {
+impl Direction {
+    pub(super) fn word(self) -> &'static str {
+        match self {
             Direction::Both => "everything",
             Direction::Replies => "replies",
-        };
-        let end = match self.end {
+        }
+    }
+}
+
+impl End {
+    pub(super) fn word(self) -> &'static str {
+        match self {
             End::Arrives => "deliver",
             End::Lost => "lose",
-        };
+        }
+    }
+}
+
+impl Fault for LinkHung {
+    fn what(&self) -> String {
+        let (end, what) = (self.end.word(), self.direction.word());
         format!("hold back and {end} {what} on the links (replica, master) {:?}", self.links)
     }
 
@@ -63,7 +74,7 @@ impl Fault for LinkHung {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move {
             for (replica, master) in &self.links {
                 let link = &mut deployment.links[*replica][*master];

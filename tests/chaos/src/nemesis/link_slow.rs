@@ -39,7 +39,7 @@ impl Fault for LinkSlow {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move {
             let mut links = self.links.iter();
             links.try_for_each(|(replica, master)| deployment.links[*replica][*master].resume())

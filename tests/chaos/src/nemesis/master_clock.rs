@@ -68,7 +68,7 @@ impl Fault for MasterClock {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move {
             let clock = deployment.masters[self.master].wall_clock();
             clock.context("no clock of its own")?.offset_ms(0)

@@ -42,7 +42,7 @@ impl Fault for MasterFlushed {
     }
 
     /// What is forgotten stays forgotten.
-    fn heal<'a>(&'a mut self, _: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, _: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 }

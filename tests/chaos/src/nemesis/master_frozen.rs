@@ -34,7 +34,7 @@ impl Fault for MasterFrozen {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move {
             self.masters.iter().try_for_each(|master| deployment.masters[*master].thaw())
         })

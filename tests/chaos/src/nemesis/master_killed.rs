@@ -84,7 +84,7 @@ impl Fault for MasterKilled {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move {
             for master in &self.masters {
                 let server = &mut deployment.masters[*master];

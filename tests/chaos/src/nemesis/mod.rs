@@ -15,6 +15,7 @@ mod kind;
 mod client_frozen;
 mod client_killed;
 mod clients_cut_off;
+mod clients_hung;
 mod link_cut;
 mod link_hung;
 mod link_slow;

@@ -59,7 +59,7 @@ impl Fault for ReplicaStopped {
         })
     }
 
-    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment) -> Doing<'a, ()> {
+    fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
         Box::pin(async move { deployment.replicas[self.replica].restart().await })
     }
 }

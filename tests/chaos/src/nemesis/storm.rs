@@ -113,7 +113,8 @@ impl<'a> Storm<'a> {
         }
         let Some(kind) = self.deck.last().copied() else { return Ok(false) };
         let alone = self.active.iter().any(|active| active.kind.stands_alone());
-        if alone || (kind.stands_alone() && !self.active.is_empty()) {
+        let others = self.active.iter().any(|active| active.kind.is_about_masters());
+        if (alone && kind.is_about_masters()) || (others && kind.stands_alone()) {
             return Ok(false);
         }
         let busy: HashSet<Part> =
@@ -164,7 +165,7 @@ impl<'a> Storm<'a> {
         while let Some(index) = self.active.iter().position(&due) {
             let Active { number, mut fault, .. } = self.active.swap_remove(index);
             self.recorder.record(Event::Healing { fault: number });
-            let healed = fault.heal(self.deployment).await;
+            let healed = fault.heal(self.deployment, self.recorder).await;
             healed.with_context(|| format!("undoing fault {number}: {}", fault.what()))?;
             self.recorder.record(Event::Healed { fault: number });
         }

@@ -46,7 +46,8 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         text,
         "\"Crossed\": operations (getting, keeping, giving back) under way at some moment of it. \
-         \"Outage\": the longest time from its undoing to the next grant of anything.\n"
+         \"Outage\": the longest time from its undoing to the next grant of anything, whatever else was \
+         broken by then.\n"
     )?;
     writeln!(
         text,
@@ -55,7 +56,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(text, "|---|---|---|---|---|---|---|")?;
     for row in faults {
         let FaultRow { kind, fired, fizzled, crossed, seconds, evidence, .. } = row;
-        let outage = row.longest_outage_ms.map_or("-".to_owned(), |ms| format!("{ms:.0} ms"));
+        let outage = row.longest_outage_ms.map(|ms| format!("{ms:.0} ms")).unwrap_or_default();
         writeln!(
             text,
             "| {kind} | {fired} | {fizzled} | {seconds:.0} | {crossed} | {outage} | {evidence} |"

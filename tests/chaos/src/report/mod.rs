@@ -136,3 +136,64 @@ fn tell(Violation { what, events }: &Violation, history: &History) -> String {
         .map(|(at, event)| format!("  {:12.6} s {event}", seconds(at.saturating_sub(began))));
     format!("VIOLATION {what}\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::checkers::{Story, judge};
+    use crate::history::Event;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// A short run in which these faults fired.
+    fn report(fired: &[Kind]) -> Report {
+        let mut story = Story::default();
+        story.holds("a#1", 10, 20, 100).watches("w#1", 1).sees_leader("w#1", 11, "a#1", 20);
+        for (number, kind) in fired.iter().enumerate() {
+            let (fault, kind, what) = (number as u64, kind.name().to_owned(), "w".to_owned());
+            story.event(20, Event::Injecting { fault, kind, what });
+            story.event(21, Event::Fired { fault, evidence: "seen".to_owned() });
+            story.event(30, Event::Healed { fault });
+        }
+        let history = story.history();
+        let verdicts: Vec<Verdict> = judge(&history);
+        let verdicts: Vec<_> = verdicts.into_iter().filter(|it| it.checker != "FIFO").collect();
+        let options = Arguments::parse_from(["chaos"]).options;
+        Report::new(&options, 1, Path::new("h"), &history, &verdicts, None)
+    }
+
+    #[test]
+    fn a_run_in_which_a_fault_did_not_fire_is_not_a_pass() {
+        assert!(report(Kind::ALL).passed());
+        let all_but_one = report(&Kind::ALL[1..]);
+        assert!(!all_but_one.passed());
+        assert!(all_but_one.summary().contains(Kind::ALL[0].name()));
+    }
+
+    #[test]
+    fn a_checker_that_had_nothing_to_look_at_is_not_a_pass() {
+        let mut report = report(Kind::ALL);
+        report.verdicts[0].looked_at = 0;
+        assert!(!report.passed());
+    }
+
+    #[test]
+    fn a_violation_is_told_in_order_with_the_faults_around_it() {
+        let mut story = Story::default();
+        let (kind, what) = ("k".to_owned(), "pull a plug".to_owned());
+        story.holds("a#1", 10, 20, 100).holds("b#1", 30, 21, 100);
+        story.event(20, Event::Injecting { fault: 1, kind, what });
+        let history = story.history();
+        let verdict = judge(&history).remove(0);
+        let told = tell(&verdict.violations[0], &history);
+        let at = |word: &str| told.find(word).unwrap();
+        assert!(at("token 20") < at("pull a plug") && at("pull a plug") < at("token 21"), "{told}");
+    }
+}
