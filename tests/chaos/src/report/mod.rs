@@ -123,7 +123,7 @@ fn tell(Violation { what, events }: &Violation, history: &History) -> String {
     let mut all = events.clone();
     for (number, fault) in &history.faults {
         let until = fault.until.unwrap_or(Nanos::MAX);
-        if fault.from < last + AROUND && until + AROUND > first {
+        if fault.from < last + AROUND && until.saturating_add(AROUND) > first {
             all.push((fault.from, format!("  fault {number} begins: {}", fault.what)));
             if let Some(until) = fault.until {
                 all.push((until, format!("  fault {number} is undone")));
