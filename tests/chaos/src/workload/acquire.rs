@@ -13,7 +13,7 @@ use crate::workload::resources::ACQUIRED;
 use crate::workload::tenure::{give_back, granted, serve, span, ttl};
 
 const LONGEST_WAIT_MS: u64 = 5_000;
-const LONGEST_REST_MS: u64 = 300;
+const LONGEST_REST_MS: u64 = 200;
 
 /// Until it is time to stop.
 pub(crate) async fn run(context: &Context, task: u64) -> Result<()> {

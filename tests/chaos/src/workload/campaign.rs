@@ -14,7 +14,7 @@ use crate::workload::tenure::{give_back, granted, publish, serve, span, ttl};
 
 /// A campaign lasts for ever; this one is dropped then, and another one begun.
 const LONGEST_CAMPAIGN: Duration = Duration::from_secs(30);
-const LONGEST_REST_MS: u64 = 500;
+const LONGEST_REST_MS: u64 = 200;
 
 /// Until it is time to stop.
 pub(crate) async fn run(context: &Context, task: u64) -> Result<()> {

@@ -19,8 +19,8 @@ use crate::workload::{acquire, campaign, hold, probe, queue, resources, watch};
 
 /// How long the tasks may take to end after SIGTERM: a release that finds no quorum, and some.
 const ENDING: Duration = Duration::from_secs(20);
-/// How many tasks of each client process take locks by calls.
-const ACQUIRERS: u64 = 2;
+/// How many tasks of each client process use the service in each way.
+const EACH_WAY: u64 = 3;
 
 /// One client process.
 #[derive(Debug, Clone, Args)]
@@ -100,14 +100,15 @@ fn begin(role: Role, context: &Arc<Context>) -> JoinSet<Result<()>> {
     let replicas = context.addresses.len();
     match role {
         Role::Worker => {
-            for task in 0..ACQUIRERS {
-                let context = Arc::clone(context);
-                tasks.spawn(async move { acquire::run(&context, context.seed + task).await });
+            for task in 0..EACH_WAY {
+                let of = |way: u64| (Arc::clone(context), context.seed + 4 * task + way);
+                let (shared, task) = of(0);
+                tasks.spawn(async move { acquire::run(&shared, task).await });
+                let (shared, task) = of(1);
+                tasks.spawn(async move { hold::run(&shared, task).await });
+                let (shared, task) = of(2);
+                tasks.spawn(async move { campaign::run(&shared, task).await });
             }
-            let shared = Arc::clone(context);
-            tasks.spawn(async move { hold::run(&shared, shared.seed + ACQUIRERS).await });
-            let shared = Arc::clone(context);
-            tasks.spawn(async move { campaign::run(&shared, shared.seed + ACQUIRERS + 1).await });
             for replica in 0..replicas {
                 let (context, task) = (Arc::clone(context), 100 + replica as u64);
                 tasks.spawn(async move { queue::run(&context, replica, task).await });

@@ -12,7 +12,7 @@ use crate::workload::resources::HELD;
 use crate::workload::tenure::{give_back, granted, publish, serve, span, ttl};
 
 const LONGEST_WAIT_MS: u64 = 8_000;
-const LONGEST_REST_MS: u64 = 300;
+const LONGEST_REST_MS: u64 = 200;
 
 /// Until it is time to stop.
 pub(crate) async fn run(context: &Context, task: u64) -> Result<()> {

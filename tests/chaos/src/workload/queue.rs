@@ -29,7 +29,7 @@ use crate::workload::resources::QUEUED;
 
 const LONGEST_WAIT_MS: u64 = 15_000;
 const LONGEST_HOLD_MS: u64 = 200;
-const LONGEST_REST_MS: u64 = 400;
+const LONGEST_REST_MS: u64 = 200;
 const BEAT: Duration = Duration::from_secs(1);
 /// What a stream may take to open, and to answer a release.
 const PATIENCE: Duration = Duration::from_secs(2);
