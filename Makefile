@@ -47,10 +47,10 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
 
+# holdfastd by itself: together with the tests, it would be built with what they switch on.
 chaos: ## break a real deployment while it is used, and check what its clients saw; MINUTES=, SEED=, REPORT=file.md
 	@$(SETUP)/redis.sh
 	@$(SETUP)/valkey.sh
-	# By itself: together with the tests, it would be built with what they switch on.
 	cargo build --release --locked -p holdfast-server --bin holdfastd
 	cargo run --release --locked -p holdfast-chaos -- run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 

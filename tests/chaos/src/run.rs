@@ -18,7 +18,7 @@ use crate::deployment::Deployment;
 use crate::history::{Event, History, Recorder, SECOND, now};
 use crate::nemesis::Storm;
 use crate::output::say;
-use crate::report::{Report, write_report};
+use crate::report::{Origin, Report};
 use crate::store::Store;
 use crate::workload::process::Surroundings;
 use crate::workload::{ClientProcess, PROBE_BOUND, Role};
@@ -42,7 +42,7 @@ pub struct Options {
     /// The order of faults follows from it; the default is one that was not used before.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// A Markdown file to write; a JSON file of the same name beside it has the same and more.
+    /// A Markdown file to write. With the history lies a JSON file that has the same and more.
     #[arg(long)]
     pub(crate) report: Option<PathBuf>,
     /// A folder for the history; the default is below cargo's target folder.
@@ -65,6 +65,8 @@ pub fn run(options: Options) -> Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(|| now() / 1_000 % 1_000_000);
     runtime.block_on(async {
         let history = prepare_folder(&options, seed)?;
+        // The source may have moved on by the end.
+        let origin = Origin::new(&options, seed, &history);
         say(&format!("seed {seed}, history in {}", history.display()));
         let broken = go_through(&options, seed, &history).await;
         let history_of_run = History::load(&history, u64::MAX)?;
@@ -73,10 +75,11 @@ pub fn run(options: Options) -> Result<ExitCode> {
             verdicts.extend(judge_calm(&history_of_run));
         }
         let broken = broken.err().map(|error| format!("{error:#}"));
-        let report = Report::new(&options, seed, &history, &history_of_run, &verdicts, broken);
+        let report = Report::new(origin, &history_of_run, &verdicts, broken);
         say(&report.summary());
+        report.write_json(&history.join("report.json"))?;
         if let Some(path) = &options.report {
-            write_report(path, &report)?;
+            report.write_markdown(path)?;
         }
         Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })

@@ -18,7 +18,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     let Report { origin, faults, operations, verdicts, .. } = report;
     let word = if report.passed() { "passed" } else { "failed" };
     writeln!(text, "# Chaos on real parts: a run that {word}\n")?;
-    writeln!(text, "Written by the run itself; the JSON file beside it has the same and more.\n")?;
+    writeln!(text, "Written by the run itself.\n")?;
     writeln!(text, "```\nmake chaos MINUTES={} SEED={}\n```\n", origin.minutes, origin.seed)?;
     writeln!(text, "| | |\n|---|---|")?;
     writeln!(text, "| commit | {} |", origin.commit)?;

@@ -16,8 +16,8 @@ use crate::history::{History, Nanos, seconds};
 use crate::nemesis::Kind;
 use crate::report::faults::FaultRow;
 use crate::report::operations::Outcomes;
-use crate::report::origin::Origin;
-use crate::run::Options;
+
+pub(crate) use origin::Origin;
 
 /// How far around a violation faults are of interest.
 const AROUND: Nanos = 15 * crate::history::SECOND;
@@ -46,9 +46,7 @@ struct VerdictRow {
 
 impl Report {
     pub(crate) fn new(
-        options: &Options,
-        seed: u64,
-        folder: &Path,
+        origin: Origin,
         history: &History,
         verdicts: &[Verdict],
         broken: Option<String>,
@@ -58,7 +56,7 @@ impl Report {
             |kind: &Kind| faults.iter().any(|row| row.kind == kind.name() && row.fired > 0);
         let missing = Kind::ALL.iter().filter(|kind| !has_fired(kind)).map(|kind| kind.name());
         Report {
-            origin: Origin::new(options, seed, folder),
+            origin,
             broken,
             seconds: seconds(history.span()),
             missing: missing.collect(),
@@ -73,6 +71,20 @@ impl Report {
         let met = self.faults.iter().all(|row| row.fired == 0 || row.crossed > 0);
         let content = |row: &VerdictRow| row.violations == 0 && row.looked_at > 0;
         self.broken.is_none() && self.missing.is_empty() && met && self.verdicts.iter().all(content)
+    }
+
+    /// Writes everything, for programs.
+    pub(crate) fn write_json(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(path, text + "\n").with_context(|| format!("writing {path:?}"))
+    }
+
+    /// Writes what people want to know.
+    pub(crate) fn write_markdown(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("creating {folder:?}"))?;
+        }
+        fs::write(path, markdown::of(self)).with_context(|| format!("writing {path:?}"))
     }
 
     /// For whoever watches: the verdict, and each violation in full.
@@ -97,14 +109,6 @@ impl Report {
         let word = if self.passed() { "passed" } else { "FAILED" };
         text + &format!("{word}; seed {seed}, history in {history}")
     }
-}
-
-/// Writes the Markdown file, and the JSON file beside it.
-pub(crate) fn write_report(path: &Path, report: &Report) -> Result<()> {
-    fs::write(path, markdown::of(report)).with_context(|| format!("writing {path:?}"))?;
-    let json = path.with_extension("json");
-    let text = serde_json::to_string_pretty(report)?;
-    fs::write(&json, text + "\n").with_context(|| format!("writing {json:?}"))
 }
 
 fn row(verdict: &Verdict, history: &History) -> VerdictRow {
@@ -143,6 +147,7 @@ mod tests {
 
     use crate::checkers::{Story, judge};
     use crate::history::Event;
+    use crate::run::Options;
 
     use super::*;
 
@@ -166,7 +171,7 @@ mod tests {
         let verdicts: Vec<Verdict> = judge(&history);
         let verdicts: Vec<_> = verdicts.into_iter().filter(|it| it.checker != "FIFO").collect();
         let options = Arguments::parse_from(["chaos"]).options;
-        Report::new(&options, 1, Path::new("h"), &history, &verdicts, None)
+        Report::new(Origin::new(&options, 1, Path::new("h")), &history, &verdicts, None)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::run::Options;
 
 /// A run, as it was asked for, and what took part.
 #[derive(Debug, Serialize)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     pub(super) seed: u64,
     pub(super) minutes: f64,
     pub(super) restart_policy: String,
@@ -24,7 +24,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn new(options: &Options, seed: u64, folder: &Path) -> Origin {
+    pub(crate) fn new(options: &Options, seed: u64, folder: &Path) -> Origin {
         let commit =
             said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
         let valkey = options.valkey.to_string_lossy();
