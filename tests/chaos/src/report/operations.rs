@@ -30,7 +30,12 @@ impl Outcomes {
                 let kept = match (&session.lost, &session.releasing) {
                     (Some((_, reason)), _) => format!("lost: {reason}"),
                     (None, Some(_)) => "kept until its release".to_owned(),
-                    (None, None) => "the process ended".to_owned(),
+                    (None, None)
+                        if session.process_ended.is_some_and(|at| at < session.deadline) =>
+                    {
+                        "the process ended".to_owned()
+                    }
+                    (None, None) => "kept to its deadline".to_owned(),
                 };
                 outcomes.count("tenure", &kept);
             }

@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use crate::history::Way;
 use crate::workload::context::Context;
 use crate::workload::resources::ACQUIRED;
-use crate::workload::tenure::{give_back, granted, serve, span, ttl};
+use crate::workload::tenure::{give_back, granted, serve, sit_out, sits_out, span, ttl};
 
 const LONGEST_WAIT_MS: u64 = 5_000;
 const LONGEST_REST_MS: u64 = 200;
@@ -33,9 +33,13 @@ pub(crate) async fn run(context: &Context, task: u64) -> Result<()> {
         match lock.acquire().await {
             Ok(guard) => {
                 let deadline = granted(context, &session, &guard);
-                let span = span(&mut rng);
-                serve(context, &session, &guard, deadline, span, &mut rng).await;
-                give_back(context, &session, guard.release()).await;
+                if sits_out(&mut rng) {
+                    sit_out(context, &session, guard, &mut rng).await;
+                } else {
+                    let span = span(&mut rng);
+                    serve(context, &session, &guard, deadline, span, &mut rng).await;
+                    give_back(context, &session, guard.release()).await;
+                }
             }
             Err(error) => context.refused(&session, &error),
         }

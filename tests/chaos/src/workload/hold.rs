@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use crate::history::Way;
 use crate::workload::context::Context;
 use crate::workload::resources::HELD;
-use crate::workload::tenure::{give_back, granted, publish, serve, span, ttl};
+use crate::workload::tenure::{give_back, granted, publish, serve, sit_out, sits_out, span, ttl};
 
 const LONGEST_WAIT_MS: u64 = 8_000;
 const LONGEST_REST_MS: u64 = 200;
@@ -34,9 +34,13 @@ pub(crate) async fn run(context: &Context, task: u64) -> Result<()> {
                 if rng.random_bool(0.1) {
                     publish(context, &session, &guard).await;
                 }
-                let span = span(&mut rng);
-                serve(context, &session, &guard, deadline, span, &mut rng).await;
-                give_back(context, &session, guard.release()).await;
+                if sits_out(&mut rng) {
+                    sit_out(context, &session, guard, &mut rng).await;
+                } else {
+                    let span = span(&mut rng);
+                    serve(context, &session, &guard, deadline, span, &mut rng).await;
+                    give_back(context, &session, guard.release()).await;
+                }
             }
             Err(error) => context.refused(&session, &error),
         }

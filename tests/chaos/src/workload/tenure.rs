@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Error, Guard, ReleaseOutcome};
+use holdfast_client::{Error, Guard, Lease, ReleaseOutcome};
 use rand::Rng;
 use rand::rngs::SmallRng;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -19,6 +19,7 @@ const SLOW_WRITING_MS: u64 = 900;
 const SLOW_WRITES: f64 = 0.25;
 /// The others last for several renewals.
 const SHORT_TENURES: f64 = 0.9;
+const SAT_OUT: f64 = 0.1;
 /// How long after one write the next one comes, at most.
 const BETWEEN_WRITES_MS: u64 = 400;
 /// Releases are not waited for longer: a client gives up by itself before that.
@@ -69,14 +70,33 @@ pub(crate) async fn serve(
     }
 }
 
-async fn write_if_valid(context: &Context, session: &str, guard: &Guard, rng: &mut SmallRng) {
-    if !guard.is_valid() {
+/// Renews no more, gives nothing back, and relies on the lease to its last moment.
+pub(crate) async fn sit_out(context: &Context, session: &str, guard: Guard, rng: &mut SmallRng) {
+    let lease = guard.into_lease().await;
+    if lease.valid_for().is_zero() {
+        let (session, reason) = (session.to_owned(), "could not be left".to_owned());
+        context.recorder.record(Event::Lost { session, reason });
         return;
     }
+    let deadline = at(lease.deadline);
+    context.recorder.record(Event::Renewed { session: session.to_owned(), deadline });
+    while !lease.valid_for().is_zero() && !context.stops() {
+        write_slowly(context, session, &lease, rng).await;
+        context.rest(rng, BETWEEN_WRITES_MS).await;
+    }
+}
+
+async fn write_if_valid(context: &Context, session: &str, guard: &Guard, rng: &mut SmallRng) {
+    if guard.is_valid() {
+        write_slowly(context, session, &guard.lease(), rng).await;
+    }
+}
+
+async fn write_slowly(context: &Context, session: &str, lease: &Lease, rng: &mut SmallRng) {
     let longest = if rng.random_bool(SLOW_WRITES) { SLOW_WRITING_MS } else { WRITING_MS };
     sleep(Duration::from_millis(rng.random_range(0..=longest))).await;
-    let (session, resource) = (session.to_owned(), guard.resource().to_owned());
-    let request = Request { session, resource, token: guard.fencing_token() };
+    let (session, resource) = (session.to_owned(), lease.resource.clone());
+    let request = Request { session, resource, token: lease.fencing_token };
     // The store notes it; without an answer the holder knows no more than with a refusal.
     let _ = write(context.store, &request).await;
 }
@@ -119,6 +139,11 @@ pub(crate) fn span(rng: &mut SmallRng) -> Duration {
         rng.random_range(1_000..=7_000)
     };
     Duration::from_millis(millis)
+}
+
+/// Does somebody sit it out, whatever it was to last?
+pub(crate) fn sits_out(rng: &mut SmallRng) -> bool {
+    rng.random_bool(SAT_OUT)
 }
 
 /// How long a lease lasts unless it is renewed.
