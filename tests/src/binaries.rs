@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 /// The program with this path below `target/<profile>`, of the same profile as this one.
 pub fn built(name: &str) -> Result<PathBuf> {
     let binary = profile()?.join(name);
-    ensure!(binary.exists(), "there is no {}: run `make test`", binary.display());
+    ensure!(binary.exists(), "there is no {}: `make` builds what it runs", binary.display());
     Ok(binary)
 }
 

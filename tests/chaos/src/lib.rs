@@ -14,7 +14,8 @@
 //!
 //! Architecture invariant: a checker reads the history and nothing else, so that it judges a run, a file
 //! of an earlier run and a history made by hand alike. Deliberately absent: virtual time and replay. A
-//! seed gives the same faults in the same order; what the processes make of them is theirs.
+//! seed gives the same kinds of faults in the same order, to the same parts as far as those are well; when,
+//! and what the processes make of it, is theirs.
 
 mod run;
 

@@ -103,8 +103,9 @@ impl Kind {
             Kind::MajorityCut => (Box::new(LinkCut { links: links_of(&masters) }), 6_000),
             Kind::LinksCut => (Box::new(LinkCut { links: some_links(rng, busy) }), 6_000),
             Kind::ReplicaIsolated => {
-                let links = (0..MASTERS).map(|master| (replica.unwrap_or_default(), master));
-                (Box::new(LinkCut { links: links.collect() }), 8_000)
+                let replica = replica?;
+                let links = (0..MASTERS).map(|master| (replica, master)).collect();
+                (Box::new(LinkCut { links }), 8_000)
             }
             Kind::LinksHung | Kind::RepliesHeld => {
                 let direction =
@@ -141,16 +142,21 @@ impl Kind {
     /// Does it keep masters from voting, or replicas from reaching them?
     pub(crate) fn is_about_masters(self) -> bool {
         use Kind::{
-            LinksCut, LinksHung, LinksSlow, MasterClock, MasterDisk, MasterEmpty, MasterFlushed,
-            MasterFrozen, MasterOld, ReplicaIsolated, RepliesHeld,
+            ClientFrozen, ClientKilled, ClientsCutOff, ClientsHung, ClientsUnheard, ReplicaClock,
+            ReplicaDrained, ReplicaFrozen, ReplicaKilled,
         };
-        let some = matches!(
+        !matches!(
             self,
-            MasterEmpty | MasterDisk | MasterOld | MasterFrozen | MasterFlushed | MasterClock
-        );
-        let links =
-            matches!(self, LinksCut | LinksHung | LinksSlow | RepliesHeld | ReplicaIsolated);
-        some || links || self.stands_alone()
+            ReplicaKilled
+                | ReplicaDrained
+                | ReplicaFrozen
+                | ReplicaClock
+                | ClientsCutOff
+                | ClientsHung
+                | ClientsUnheard
+                | ClientKilled
+                | ClientFrozen
+        )
     }
 
     /// It is the only one about masters: nobody has a quorum meanwhile.

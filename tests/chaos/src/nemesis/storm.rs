@@ -30,6 +30,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Storm<'a> {
     deployment: &'a mut Deployment,
     recorder: &'a Recorder,
+    seed: u64,
+    /// For the order of faults and the pauses between them.
     rng: SmallRng,
     /// What comes next is at the end.
     deck: Vec<Kind>,
@@ -51,6 +53,7 @@ impl<'a> Storm<'a> {
         Storm {
             deployment,
             recorder,
+            seed,
             rng: SmallRng::seed_from_u64(seed),
             deck: Vec::new(),
             active: Vec::new(),
@@ -119,7 +122,9 @@ impl<'a> Storm<'a> {
         }
         let busy: HashSet<Part> =
             self.active.iter().flat_map(|active| active.fault.parts()).collect();
-        let Some(plan) = kind.plan(&mut self.rng, &busy, self.deployment) else { return Ok(false) };
+        // The same however often it has to be tried, as far as the same parts are well.
+        let mut rng = SmallRng::seed_from_u64(self.seed.rotate_left(32) ^ (self.faults + 1));
+        let Some(plan) = kind.plan(&mut rng, &busy, self.deployment) else { return Ok(false) };
         if plan.votes_wanted > 0 && self.active.is_empty() {
             // If they do not come back in time, that is for the checker of progress to say.
             self.deployment.wait_voting(plan.votes_wanted, VOTES_PATIENCE).await;

@@ -1,5 +1,5 @@
 //! What a holder does: renewals are noted, fenced writes are sent as long as the lock is valid, and at the
-//! end it is given back. Deliberately absent: how it came to hold.
+//! end it is given back, or sat out. Deliberately absent: how it came to hold.
 
 use std::time::Duration;
 
@@ -12,16 +12,18 @@ use crate::history::{Event, Nanos, at};
 use crate::store::{Request, write};
 use crate::workload::context::Context;
 
-/// A write happens up to this long after the look at the lock, and sometimes much later: a process that is
-/// frozen between the two writes with an old token.
+/// A write happens up to this long after the look at the lock: a process that is frozen between the two
+/// writes with an old token.
 const WRITING_MS: u64 = 30;
+/// The same for a part of the writes, so that it happens in every long run.
 const SLOW_WRITING_MS: u64 = 900;
 const SLOW_WRITES: f64 = 0.25;
-/// The others last for several renewals.
-const SHORT_TENURES: f64 = 0.9;
-const SAT_OUT: f64 = 0.1;
 /// How long after one write the next one comes, at most.
 const BETWEEN_WRITES_MS: u64 = 400;
+/// Most sessions are short, so that there are many; the others last for several renewals.
+const SHORT_TENURES: f64 = 0.9;
+/// How many end at their deadline and not before: there the next holder is nearest.
+const SAT_OUT: f64 = 0.1;
 /// Releases are not waited for longer: a client gives up by itself before that.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(15);
 
