@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
-use crate::process::Process;
+use crate::process::{DEFAULT_SIGNALS, Process};
 
 /// How long a command may take that ends by itself.
 const BOUND: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ impl Cli {
 
     /// The same, with something to read.
     pub async fn run_with(&self, args: &[&str], input: &str) -> Done {
-        let mut command = Command::new(binary());
+        let mut command = in_foreground(binary());
         command.args(args);
         self.finish(command, input).await
     }
@@ -75,14 +75,14 @@ impl Cli {
 
     /// The same for a line of a shell script.
     pub async fn line_on_terminal(&self, line: &str, input: &str) -> Done {
-        let mut command = Command::new("script");
+        let mut command = in_foreground("script");
         command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
         self.finish(command, input).await
     }
 
     /// Runs a line of a shell script.
     pub async fn shell(&self, line: &str) -> Done {
-        let mut command = Command::new("bash");
+        let mut command = in_foreground("bash");
         command.args(["-c", line]);
         self.finish(command, "").await
     }
@@ -182,4 +182,11 @@ fn binary() -> PathBuf {
         binary.display()
     );
     binary
+}
+
+fn in_foreground(program: impl AsRef<OsStr>) -> Command {
+    let [env, default] = DEFAULT_SIGNALS;
+    let mut command = Command::new(env);
+    command.arg(default).arg(program);
+    command
 }

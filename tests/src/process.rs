@@ -17,6 +17,10 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+/// Runs a program with the signals of a shell's foreground job, however these tests were started: what is
+/// ignored is inherited, by `nohup` and by what runs in the background.
+pub const DEFAULT_SIGNALS: [&str; 2] = ["env", "--default-signal=HUP,INT,QUIT,TERM"];
+
 /// How many of the last lines of a process are kept. Enough for any one test, and bounded.
 const LINES_KEPT: usize = 10_000;
 /// How many of them an error quotes.
@@ -41,7 +45,7 @@ impl Process {
     ) -> Result<Process> {
         let name = name.into();
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command.args(["--pdeathsig", "KILL", "--"]).args(DEFAULT_SIGNALS).arg(program);
         configure(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = spawn_from_lasting_thread(command)

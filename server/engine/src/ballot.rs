@@ -31,16 +31,18 @@ pub struct BallotClock {
 }
 
 impl BallotClock {
-    /// A fresh ballot: `max(wall, last_seen + 1)`.
-    pub fn draw(&mut self, wall_micros: u64) -> Ballot {
-        let ballot = Ballot(wall_micros.max(self.last_seen.0 + 1));
-        self.last_seen = ballot;
-        ballot
+    /// A fresh ballot: `max(wall, last_seen + 1)`, where nothing above `bound` was ever seen: ballots drawn
+    /// while the wall clock was wrong are forgotten with it. No master would accept one, and a floor must
+    /// not be raised to one.
+    pub fn draw(&mut self, wall_micros: u64, bound: Ballot) -> Ballot {
+        self.last_seen = self.peek(wall_micros, bound);
+        self.last_seen
     }
 
     /// What [`draw`](Self::draw) would answer, without drawing.
-    pub fn peek(&self, wall_micros: u64) -> Ballot {
-        Ballot(wall_micros.max(self.last_seen.0 + 1))
+    pub fn peek(&self, wall_micros: u64, bound: Ballot) -> Ballot {
+        let known = if self.last_seen < bound { self.last_seen } else { Ballot::ZERO };
+        Ballot(wall_micros.max(known.0 + 1))
     }
 
     /// A master's reply carried this number. One above `bound` is not believed: no master would
@@ -56,15 +58,25 @@ impl BallotClock {
 mod tests {
     use super::*;
 
+    const BOUND: Ballot = Ballot(1_000);
+
     #[test]
     fn ballots_follow_the_wall_clock_and_never_repeat() {
         let mut clock = BallotClock::default();
-        assert_eq!(clock.draw(100), Ballot(100));
-        assert_eq!(clock.draw(100), Ballot(101));
-        assert_eq!(clock.draw(50), Ballot(102), "a wall clock that steps back is outvoted");
-        clock.learn(Ballot(500), Ballot(1_000));
-        assert_eq!(clock.draw(200), Ballot(501));
-        clock.learn(Ballot(1_001), Ballot(1_000));
-        assert_eq!(clock.draw(200), Ballot(502), "too far ahead to be true");
+        assert_eq!(clock.draw(100, BOUND), Ballot(100));
+        assert_eq!(clock.draw(100, BOUND), Ballot(101));
+        assert_eq!(clock.draw(50, BOUND), Ballot(102), "a wall clock that steps back is outvoted");
+        clock.learn(Ballot(500), BOUND);
+        assert_eq!(clock.draw(200, BOUND), Ballot(501));
+        clock.learn(Ballot(1_001), BOUND);
+        assert_eq!(clock.draw(200, BOUND), Ballot(502), "too far ahead to be true");
+    }
+
+    #[test]
+    fn ballots_drawn_by_a_wrong_clock_are_forgotten_with_it() {
+        let mut clock = BallotClock::default();
+        assert_eq!(clock.draw(90_000, Ballot(91_000)), Ballot(90_000));
+        assert_eq!(clock.draw(100, BOUND), Ballot(100), "the clock was set right");
+        assert_eq!(clock.draw(100, BOUND), Ballot(101));
     }
 }

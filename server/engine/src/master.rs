@@ -119,6 +119,8 @@ pub(crate) enum Finding {
     Nothing,
     /// Ask again soon: something changed or is in doubt.
     ProbeNow,
+    /// The clock may have stepped: ask again soon.
+    Doubt,
     /// The clock stepped: open an incident.
     Step,
 }
@@ -264,7 +266,7 @@ impl Master {
         }
         match self.clock.sample(sent, now, time) {
             Sample::Fits => changed,
-            Sample::Doubtful => Finding::ProbeNow,
+            Sample::Doubtful => Finding::Doubt,
             Sample::Stepped => Finding::Step,
         }
     }

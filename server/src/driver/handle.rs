@@ -109,11 +109,22 @@ impl Handle {
     /// Stops taking calls: waiters are told, watches end, Holds are warned. Resolves when no call and
     /// no Hold is left; after `patience` the Holds that are left end, and keep their leases.
     pub async fn drain(&self, patience: Duration) {
+        // Out of patience, or nobody left to wait for: either way it is time to go.
+        let _ = tokio::time::timeout(patience, self.begin_drain()).await;
+        self.close();
+    }
+
+    /// The first half of [`drain`](Self::drain): resolves when no call and no Hold is left.
+    pub async fn begin_drain(&self) {
         let (done, drained) = oneshot::channel();
         if self.send(Message::Drain(done)).is_ok() {
-            // Out of patience, or nobody left to wait for: either way it is time to go.
-            let _ = tokio::time::timeout(patience, drained).await;
+            // An error: the driver has gone, and so have they.
+            let _ = drained.await;
         }
+    }
+
+    /// The second half: the Holds that are left end, and keep their leases.
+    pub fn close(&self) {
         // Gone already: so have they.
         let _ = self.send(Message::Close);
     }

@@ -5,9 +5,10 @@
 //! go out at quorum; stragglers settle without a task each; one timer serves all deadlines.
 //!
 //! `handle` is the callers' side, `session` that of a Hold and `watch` that of a watch, `outbox` what a
-//! Hold is told, `supervisor` keeps one master connected, `task` is the loop.
+//! Hold is told; `core` is the driver itself, `supervisor` keeps one master connected, `task` is the loop.
 //! Deliberately absent: decisions. They are the engine's.
 
+mod core;
 mod handle;
 mod outbox;
 mod session;
@@ -15,6 +16,7 @@ mod supervisor;
 mod task;
 mod watch;
 
+pub use core::{Arrival, Core, LinkEvent};
 pub use handle::{Closed, Handle};
 pub use session::Session;
 pub use task::spawn;

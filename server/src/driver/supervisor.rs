@@ -1,8 +1,9 @@
 //! Keeps one master connected: fails fast, reconnects in the background with backoff, and never
 //! replays anything on a new connection.
 
-use crate::masters::{Connection, Connector, Event};
-use holdfast_engine::{Down, MasterId};
+use super::core::LinkEvent;
+use crate::masters::{Connector, Event};
+use holdfast_engine::MasterId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -10,13 +11,6 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 
 /// Shortest and longest pause between two attempts to connect.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// What a supervisor tells the driver, about the latest connection of its master.
-pub(super) enum LinkEvent {
-    Up(Connection),
-    Down(Down),
-    Happened(Event),
-}
 
 /// Runs for as long as the driver listens. `reset` asks for a new connection.
 pub(super) async fn supervise(

@@ -129,7 +129,10 @@ impl Hub {
 
     /// All watches end.
     pub(super) fn close(&mut self) -> Vec<Resource> {
-        self.watched.drain().map(|(resource, _)| resource).collect()
+        let mut resources: Vec<Resource> = self.watched.drain().map(|(name, _)| name).collect();
+        // The same in every run of a simulation.
+        resources.sort_unstable();
+        resources
     }
 }
 

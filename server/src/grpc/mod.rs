@@ -31,3 +31,4 @@ pub use lock_service::LockApi;
 pub use masters::MasterNames;
 pub use server::{Context, ServeError, Settings, Tls, serve};
 pub use streams::Streams;
+pub use teller::Teller;

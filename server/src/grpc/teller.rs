@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The memory of one stream. Small, as there are thousands: views are shared and not copied.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub struct Teller {
     /// The highest term its client knows of: no lower one is shown.
     floor: Ballot,
     /// Since when it has known of the first one.
@@ -48,12 +48,12 @@ enum Shown<'a> {
 
 impl Teller {
     /// For a client that has seen terms up to `after`; zero: none.
-    pub(super) fn new(after: Ballot, opened: Instant) -> Self {
+    pub fn new(after: Ballot, opened: Instant) -> Self {
         Self { floor: after, opened, said: None, known: Known::Nothing, last: None }
     }
 
     /// What to say of `view`; `None`: nothing that has not been said.
-    pub(super) fn tell(&mut self, view: &Arc<View>, now: Instant) -> Option<WatchLeaderResponse> {
+    pub fn tell(&mut self, view: &Arc<View>, now: Instant) -> Option<WatchLeaderResponse> {
         let shown = self.show(view);
         let first = self.said.is_none();
         let reason = self.reason(&shown)?;
@@ -75,7 +75,7 @@ impl Teller {
     }
 
     /// Repeats the present state: `view` is news to nobody. `None`: nothing was said yet.
-    pub(super) fn confirm(&self, view: &View, now: Instant) -> Option<WatchLeaderResponse> {
+    pub fn confirm(&self, view: &View, now: Instant) -> Option<WatchLeaderResponse> {
         self.said.map(|_| self.word(view, WatchReason::Bookmark, now))
     }
 

@@ -144,7 +144,8 @@ impl Replica {
         let Phase::Learning(tally) = &extending.phase else {
             return Some(Operation::Extend(extending));
         };
-        if self.ballots.peek(now.wall_micros) > extending.machine.renewal().token {
+        let known = self.peek_ballot(now) > extending.machine.renewal().token;
+        if known || !self.clock_fits(now) {
             return self.extend_again(operation, extending, now);
         }
         if tally.pending() > 0 {
@@ -182,7 +183,7 @@ impl Replica {
                 return None;
             }
         }
-        if self.ballots.peek(now.wall_micros) <= token {
+        if self.peek_ballot(now) <= token {
             let read = Request::Read { resource: extending.machine.renewal().resource.clone() };
             extending.phase = Phase::Learning(Tally::new(self.params.masters));
             self.fan_out(extending.cause, (operation, 0), &read, now);

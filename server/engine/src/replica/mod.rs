@@ -257,13 +257,19 @@ impl Replica {
         let known = &mut self.masters[master.index()];
         let Some(place) = known.outstanding.iter().position(|o| o.id == id) else { return };
         let Some(ask) = known.outstanding.remove(place) else { return };
-        match known.learn(ask.sent, &reply, now.boot) {
+        let finding = known.learn(ask.sent, &reply, now.boot);
+        let body = match (&finding, reply.body) {
+            // What a master shows may have expired by a clock that is wrong.
+            (Finding::Doubt | Finding::Step, Body::Read { .. }) => Body::Late,
+            (_, body) => body,
+        };
+        match finding {
             Finding::Nothing => {}
-            Finding::ProbeNow => known.probe_due = now.boot,
+            Finding::ProbeNow | Finding::Doubt => known.probe_due = now.boot,
             Finding::Step => self.stepped(master, now),
         }
         if !ask.expired {
-            self.route(master, ask.purpose, reply.body, now);
+            self.route(master, ask.purpose, body, now);
         }
         self.tend(master, now);
         self.settle(now);
@@ -455,7 +461,23 @@ impl Replica {
 
     /// A fresh ballot. The wall clock has a say only while it is known to fit.
     fn draw(&mut self, now: Now) -> Ballot {
-        self.ballots.draw(if self.clock_fits(now) { now.wall_micros } else { 0 })
+        let (wall, bound) = self.trusted_wall(now);
+        self.ballots.draw(wall, bound)
+    }
+
+    /// The ballot that would be drawn.
+    fn peek_ballot(&self, now: Now) -> Ballot {
+        let (wall, bound) = self.trusted_wall(now);
+        self.ballots.peek(wall, bound)
+    }
+
+    /// What the wall clock says of ballots: the least, and the most that masters accept.
+    fn trusted_wall(&self, now: Now) -> (u64, Ballot) {
+        if !self.clock_fits(now) {
+            return (0, Ballot::REVOKED);
+        }
+        let bound = now.wall_micros + self.params.clock_skew.as_micros() as u64;
+        (now.wall_micros, Ballot(bound))
     }
 
     fn jitter(&mut self, from: Duration, to: Duration) -> Duration {
