@@ -2,7 +2,7 @@
 //! talk to each other.
 //!
 //! `links[replica][master]` is between a replica and a master, `fronts[replica]` between all clients and a
-//! replica. Every master and every replica has a wall clock of its own.
+//! replica. Every master and every replica has a wall clock of its own, and no two of them agree.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +26,11 @@ pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// `lease.drift`, the default.
 pub(crate) const DRIFT: f64 = 0.01;
 
+/// How far each clock is off while it is well, within what the protocol assumes: a replica proposes only if
+/// it is within half the skew of a quorum.
+const MASTERS_OFF_MS: [i64; MASTERS] = [200, -200, 100, -100, 0];
+const REPLICAS_OFF_MS: [i64; REPLICAS] = [400, 0, -400];
+
 /// How long a look at a replica's status may take.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,11 +52,11 @@ impl Deployment {
     /// Starts masters and replicas, bootstrapped; no clients yet.
     pub(crate) async fn start(valkey: Option<PathBuf>, restart_policy: &str) -> Result<Deployment> {
         let mut masters = Vec::new();
-        for index in 0..MASTERS {
+        for (index, off_ms) in MASTERS_OFF_MS.into_iter().enumerate() {
             let options = RedisOptions {
                 program: valkey.clone().filter(|_| index == MASTERS - 1),
                 append_only: true,
-                wall_clock: Some(WallClock::new()?),
+                wall_clock: Some(off_by(off_ms)?),
                 ..RedisOptions::default()
             };
             masters.push(RedisServer::start(options).await?);
@@ -61,9 +66,9 @@ impl Deployment {
         ensure!(finished.status.success(), "holdfastd bootstrap: {finished:#?}");
 
         let (mut replicas, mut fronts, mut links) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..REPLICAS {
+        for off_ms in REPLICAS_OFF_MS {
             let mut options = options.clone();
-            options.wall_clock = Some(WallClock::new()?);
+            options.wall_clock = Some(off_by(off_ms)?);
             let mut own = Vec::new();
             for (master, config) in masters.iter().zip(&mut options.masters) {
                 let link = Proxy::start(master.address())?;
@@ -80,6 +85,18 @@ impl Deployment {
         let deployment = Deployment { clients, replicas, fronts, links, masters, old_files };
         deployment.all_vote(Duration::from_secs(60)).await?;
         Ok(deployment)
+    }
+
+    /// Steps the clock of a master away from where it is while it is well; by 0, it goes back there.
+    pub(crate) fn step_master(&self, master: usize, millis: i64) -> Result<()> {
+        let clock = self.masters[master].wall_clock().context("no clock of its own")?;
+        clock.offset_ms(MASTERS_OFF_MS[master] + millis)
+    }
+
+    /// The same for a replica.
+    pub(crate) fn step_replica(&self, replica: usize, millis: i64) -> Result<()> {
+        let clock = self.replicas[replica].wall_clock().context("no clock of its own")?;
+        clock.offset_ms(REPLICAS_OFF_MS[replica] + millis)
     }
 
     /// Where clients find the replicas.
@@ -121,6 +138,12 @@ impl Deployment {
         }
         true
     }
+}
+
+fn off_by(millis: i64) -> Result<WallClock> {
+    let clock = WallClock::new()?;
+    clock.offset_ms(millis)?;
+    Ok(clock)
 }
 
 fn replica_options(masters: &[RedisServer], restart_policy: &str) -> HoldfastdOptions {

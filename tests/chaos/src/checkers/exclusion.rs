@@ -14,7 +14,8 @@ pub(super) fn check(history: &History) -> Verdict {
     let mut verdict = Verdict::new("mutual exclusion");
     let mut claims: BTreeMap<&str, Vec<(Claim, &Session)>> = BTreeMap::new();
     for session in history.sessions.values() {
-        if let Some(claim) = session.claim() {
+        // An answer that came too late, to a process that was frozen, is nothing to rely on.
+        if let Some(claim) = session.claim().filter(|claim| claim.from < claim.until) {
             claims.entry(&session.resource).or_default().push((claim, session));
         }
     }
@@ -96,6 +97,13 @@ mod tests {
         story.holds("a#1", 10, 20, 100).lost("a#1", 50);
         story.holds("b#1", 51, 21, 100).killed("b", 60);
         story.holds("c#1", 61, 22, 100);
+        assert_eq!(violations(&story), 0);
+    }
+
+    #[test]
+    fn a_grant_that_is_read_after_its_deadline_excludes_nobody() {
+        let mut story = Story::default();
+        story.asks("a#1", 10).holds("b#1", 50, 21, 100).granted("a#1", 60, 20, 40);
         assert_eq!(violations(&story), 0);
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use crate::deployment::{Deployment, REPLICAS};
 use crate::history::Recorder;
@@ -51,8 +51,7 @@ impl Fault for MasterClock {
             };
             ensure!(incident().await.is_none(), "master {} has an incident already", self.master);
             let before: (u64, u64) = server.command(&["TIME"]).await?;
-            let clock = server.wall_clock().context("no clock of its own")?;
-            clock.offset_ms(self.offset_ms)?;
+            deployment.step_master(self.master, self.offset_ms)?;
             // Valkey answers with the time at which it last looked.
             let asked_for = self.offset_ms.unsigned_abs() / 1_000;
             let stepped = evidence::seen(STEPPED_WITHIN, async || {
@@ -69,9 +68,6 @@ impl Fault for MasterClock {
     }
 
     fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
-        Box::pin(async move {
-            let clock = deployment.masters[self.master].wall_clock();
-            clock.context("no clock of its own")?.offset_ms(0)
-        })
+        Box::pin(async move { deployment.step_master(self.master, 0) })
     }
 }

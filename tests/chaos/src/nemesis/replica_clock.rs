@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-
 use crate::deployment::Deployment;
 use crate::history::Recorder;
 use crate::nemesis::evidence;
@@ -35,8 +33,7 @@ impl Fault for ReplicaClock {
     ) -> Doing<'a, String> {
         Box::pin(async move {
             let replica = &deployment.replicas[self.replica];
-            let clock = replica.wall_clock().context("no clock of its own")?;
-            clock.offset_ms(self.offset_ms)?;
+            deployment.step_replica(self.replica, self.offset_ms)?;
             evidence::seen(NOTICED_WITHIN, async || {
                 let answer = replica.http_get("/readyz").await.ok()?;
                 let complains = answer.status == 503 && answer.body.contains("clock");
@@ -47,9 +44,6 @@ impl Fault for ReplicaClock {
     }
 
     fn heal<'a>(&'a mut self, deployment: &'a mut Deployment, _: &'a Recorder) -> Doing<'a, ()> {
-        Box::pin(async move {
-            let clock = deployment.replicas[self.replica].wall_clock();
-            clock.context("no clock of its own")?.offset_ms(0)
-        })
+        Box::pin(async move { deployment.step_replica(self.replica, 0) })
     }
 }

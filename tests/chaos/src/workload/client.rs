@@ -127,6 +127,10 @@ fn begin(role: Role, context: &Arc<Context>) -> JoinSet<Result<()>> {
                 let context = Arc::clone(context);
                 tasks.spawn(async move { probe::run(&context, resource, task as u64).await });
             }
+            for replica in 0..replicas {
+                let context = Arc::clone(context);
+                tasks.spawn(async move { probe::run_through(&context, replica).await });
+            }
         }
     }
     tasks

@@ -41,6 +41,15 @@ impl Context {
         let mut addresses = self.addresses.clone();
         let count = addresses.len();
         addresses.rotate_left(first % count);
+        self.client_of(&addresses)
+    }
+
+    /// A client that asks this replica and no other.
+    pub(crate) fn client_through(&self, replica: usize) -> Result<Client, Error> {
+        self.client_of(&self.addresses[replica..=replica])
+    }
+
+    fn client_of(&self, addresses: &[String]) -> Result<Client, Error> {
         Client::builder().addresses(addresses).retry(RETRY).holder(&self.name).build()
     }
 
