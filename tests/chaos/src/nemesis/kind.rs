@@ -170,6 +170,8 @@ impl Kind {
         match self {
             // One that forgot has an incident already, and another one would be no news.
             Kind::MasterClock => MASTERS,
+            // By which clocks else would a replica know that its own is wrong?
+            Kind::ReplicaClock => QUORUM,
             _ if self.stands_alone() => MASTERS,
             _ if masters > 0 => QUORUM + masters,
             _ => 0,

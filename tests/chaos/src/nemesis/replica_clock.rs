@@ -1,9 +1,10 @@
 //! A replica's wall clock steps: it would draw ballots of another day. It must notice, end the leases it
-//! serves, and propose nothing until its clock is right.
+//! serves, and propose nothing until its clock is right. It reaches the masters meanwhile: by their clocks
+//! it knows.
 
 use std::time::Duration;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, MASTERS};
 use crate::history::Recorder;
 use crate::nemesis::evidence;
 use crate::nemesis::fault::{Doing, Fault, Part};
@@ -23,7 +24,8 @@ impl Fault for ReplicaClock {
     }
 
     fn parts(&self) -> Vec<Part> {
-        vec![Part::Replica(self.replica)]
+        let links = (0..MASTERS).map(|master| Part::Link(self.replica, master));
+        [Part::Replica(self.replica)].into_iter().chain(links).collect()
     }
 
     fn inject<'a>(
