@@ -58,3 +58,55 @@ where
         sleep(LOOK_INTERVAL).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_tests::redis_server::{RedisOptions, RedisServer};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    fn sleeper() -> Process {
+        Process::spawn("sleep", "sleep", |command| {
+            command.arg("600");
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_process_that_runs_is_neither_stopped_nor_gone() {
+        let mut process = sleeper();
+        assert!(stopped(&process).is_err() && gone(process.id()).is_err());
+        process.freeze().unwrap();
+        assert!(stopped(&process).is_ok() && gone(process.id()).is_err());
+        process.thaw().unwrap();
+        let pid = process.id();
+        process.kill().unwrap();
+        assert!(gone(pid).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_link_that_nothing_goes_through_is_not_seen_to_be_disturbed() {
+        let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+        let link = Proxy::start(server.address()).unwrap();
+        link.hang();
+        assert!(disturbed(&[(&link, link.disturbed())]).await.is_err());
+
+        let stream = TcpStream::connect(link.address()).await.unwrap();
+        stream.writable().await.unwrap();
+        assert!(stream.try_write(b"PING\r\n").unwrap() > 0);
+        assert!(disturbed(&[(&link, 0)]).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_never_comes_is_not_seen() {
+        assert!(seen(Duration::ZERO, async || None).await.is_err());
+        let mut looks = 0;
+        let third = seen(TRAFFIC_TIMEOUT, || {
+            looks += 1;
+            let found = (looks == 3).then(|| "there".to_owned());
+            async { found }
+        });
+        assert_eq!(third.await.unwrap(), "there");
+    }
+}

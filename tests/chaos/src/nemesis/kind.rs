@@ -241,3 +241,45 @@ fn step_ms(rng: &mut SmallRng) -> i64 {
     };
     if rng.random::<bool>() { step } else { -step }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        let names: HashSet<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn what_befalls_a_majority_befalls_masters() {
+        assert!(Kind::ALL.iter().any(|kind| kind.stands_alone()));
+        assert!(Kind::ALL.iter().any(|kind| !kind.is_about_masters()));
+        assert!(Kind::ALL.iter().all(|kind| kind.is_about_masters() || !kind.stands_alone()));
+    }
+
+    #[test]
+    fn clocks_step_by_more_than_the_skew_in_both_directions() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let steps: Vec<i64> = (0..100).map(|_| step_ms(&mut rng)).collect();
+        let skew = crate::deployment::CLOCK_SKEW.as_millis() as u64;
+        assert!(steps.iter().all(|step| step.unsigned_abs() > skew + 1_000));
+        assert!(
+            steps.iter().any(|step| *step > 60_000) && steps.iter().any(|step| *step < -60_000)
+        );
+    }
+
+    #[test]
+    fn links_are_chosen_among_those_that_are_well() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let busy: HashSet<Part> = (0..MASTERS).map(|master| Part::Link(0, master)).collect();
+        for _ in 0..50 {
+            let links = some_links(&mut rng, &busy);
+            assert!((1..=MASTERS).contains(&links.len()));
+            assert!(links.iter().all(|(replica, _)| *replica != 0));
+        }
+    }
+}
