@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model image chart fmt
+.PHONY: help run test lint model sim mutants image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
 ADMIN_LISTEN ?= 127.0.0.1:7421
 ROWS ?= all
+SEEDS ?= 1000
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
 
@@ -45,6 +46,14 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 
 model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
+
+sim: ## simulate whole deployments in virtual time; SEEDS=n, or SEED=k to replay one with its event log
+	cargo build --release --locked --quiet -p holdfast-sim
+	@$${CARGO_TARGET_DIR:-target}/release/holdfast-sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+mutants: ## take each rule of the protocol away, and say which seed shows it; SEEDS=n
+	cargo build --release --locked --quiet -p holdfast-sim
+	@$${CARGO_TARGET_DIR:-target}/release/holdfast-sim --mutants --seeds $(SEEDS)
 
 image: ## build the image with buildah, run it hardened with podman, and check what it does
 	@tests/image/image.sh

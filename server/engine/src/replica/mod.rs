@@ -33,6 +33,7 @@ use crate::ballot::{Ballot, BallotClock};
 use crate::hold::HoldEvent;
 use crate::ids::{MasterId, Nonce, Resource};
 use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
+use crate::mutants::Mutant;
 use crate::params::{BACKOFF, CLOCK_WINDOW, GIVE_UP, Params};
 use crate::queue::Queue;
 use crate::script::{Ask, Body, Change, Reply, Request};
@@ -260,7 +261,11 @@ impl Replica {
         let finding = known.learn(ask.sent, &reply, now.boot);
         let body = match (&finding, reply.body) {
             // What a master shows may have expired by a clock that is wrong.
-            (Finding::Doubt | Finding::Step, Body::Read { .. }) => Body::Late,
+            (Finding::Doubt | Finding::Step, Body::Read { .. })
+                if !self.params.mutants.has(Mutant::ReadLate) =>
+            {
+                Body::Late
+            }
             (_, body) => body,
         };
         match finding {
@@ -475,6 +480,9 @@ impl Replica {
     fn trusted_wall(&self, now: Now) -> (u64, Ballot) {
         if !self.clock_fits(now) {
             return (0, Ballot::REVOKED);
+        }
+        if self.params.mutants.has(Mutant::BallotsOutliveClock) {
+            return (now.wall_micros, Ballot::REVOKED);
         }
         let bound = now.wall_micros + self.params.clock_skew.as_micros() as u64;
         (now.wall_micros, Ballot(bound))

@@ -26,7 +26,9 @@ impl Script<'_> {
         if ours {
             self.master.delete(resource);
         }
-        self.master.raise(resource, ballot);
+        if !self.has(Mutant::CleanupWithoutBarrier) {
+            self.master.raise(resource, ballot);
+        }
         Body::Cleaned
     }
 
