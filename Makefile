@@ -25,15 +25,14 @@ run: ## start a development server (no Redis, no config) and take a first lock; 
 test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/redis.sh
 	@$(SETUP)/grpcurl.sh
-	cargo build --workspace --bins --examples $(FEATURES) --locked
-	cargo test --workspace $(FEATURES) --locked
+	@tests/run.sh $(FEATURES) --locked
 
 lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, docs
 	cargo fmt --all --check
 	$(SETUP)/tidy.sh
 	$(SETUP)/tidy_test.sh
 	@$(SETUP)/shellcheck.sh
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/image/*.sh tests/chart/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/*.sh tests/image/*.sh tests/chart/*.sh
 	@$(SETUP)/hadolint.sh
 	hadolint Dockerfile
 	@$(SETUP)/buf.sh

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs every test, with the options for cargo that are given. The churn of clients lasts ten minutes and
+# needs little of the machine, so the others run beside it.
+set -euo pipefail
+
+churn=churn_leaves_nothing_behind
+cargo build --workspace --bins --examples "$@"
+cargo test --workspace --no-run "$@"
+
+log=$(mktemp)
+cargo test --workspace "$@" --test streams "$churn" >"$log" 2>&1 &
+beside=$!
+trap 'kill "$beside" 2>/dev/null || true; rm -f "$log"' EXIT
+
+cargo test --workspace "$@" -- --skip "$churn"
+echo "waiting for the churn of clients"
+if wait "$beside"; then
+    tail -n 4 "$log"
+else
+    cat "$log"
+    exit 1
+fi
