@@ -8,9 +8,11 @@ cargo build --workspace --bins --examples "$@"
 cargo test --workspace --no-run "$@"
 
 log=$(mktemp)
+set -m # a group of its own, to be ended as a whole
 cargo test --workspace "$@" --test streams "$churn" >"$log" 2>&1 &
 beside=$!
-trap 'kill "$beside" 2>/dev/null || true; rm -f "$log"' EXIT
+set +m
+trap 'kill -- "-$beside" 2>/dev/null || true; rm -f "$log"' EXIT
 
 cargo test --workspace "$@" -- --skip "$churn"
 echo "waiting for the churn of clients"
