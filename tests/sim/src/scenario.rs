@@ -177,3 +177,14 @@ impl fmt::Display for Scenario {
         write!(f, "{}", if drawn.is_empty() { "no faults".into() } else { drawn.join(", ") })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    /// The configuration of some deployment.
+    pub(crate) fn params() -> Params {
+        Scenario::draw(&mut SmallRng::seed_from_u64(1)).params(Mutants::default())
+    }
+}

@@ -15,6 +15,9 @@ mod terms;
 mod warning;
 mod zombies;
 
+#[cfg(test)]
+mod tests;
+
 use crate::history::{Executed, Record};
 use crate::oracle::Oracle;
 use crate::scenario::Scenario;
