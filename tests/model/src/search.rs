@@ -8,8 +8,10 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use rustc_hash::FxBuildHasher;
 
+use crate::property::Property;
+
 /// One enabled action: its label (empty unless asked for), the next state, a broken property.
-pub(crate) type Step<S> = (String, S, Option<&'static str>);
+pub(crate) type Step<S> = (String, S, Option<Property>);
 
 /// A bounded transition system.
 pub(crate) trait Model {
@@ -28,7 +30,7 @@ pub(crate) struct Outcome {
     pub(crate) depth: usize,
     /// False if the cap on states ended the search or a property broke.
     pub(crate) complete: bool,
-    pub(crate) violation: Option<&'static str>,
+    pub(crate) violation: Option<Property>,
     /// The shortest way to the violation, one action a line.
     pub(crate) trace: String,
 }
@@ -41,8 +43,18 @@ fn fingerprint<T: Hash>(t: &T) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Explores `m` until a property outside `ignore` breaks, every state is known, or `max_states`.
-pub(crate) fn search<M: Model>(m: &M, max_states: usize, ignore: &[&str]) -> Outcome {
+/// How a search is bounded and watched.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits<'a> {
+    pub(crate) max_states: usize,
+    /// Properties that are not required.
+    pub(crate) ignore: &'a [Property],
+    /// Told after every layer: states so far, depth.
+    pub(crate) progress: &'a dyn Fn(usize, usize),
+}
+
+/// Explores `m` until a required property breaks, every state is known, or there are too many.
+pub(crate) fn search<M: Model>(m: &M, limits: Limits<'_>) -> Outcome {
     let mut seen: HashMap<u64, u64, FxBuildHasher> = HashMap::with_hasher(FxBuildHasher);
     let init = m.init();
     seen.insert(fingerprint(&init), 0);
@@ -57,7 +69,7 @@ pub(crate) fn search<M: Model>(m: &M, max_states: usize, ignore: &[&str]) -> Out
             let from = fingerprint(s);
             for (_, ns, violation) in &out {
                 if let Some(v) = *violation
-                    && !ignore.contains(&v)
+                    && !limits.ignore.contains(&v)
                 {
                     let trace = rebuild(m, &seen, from, ns, v);
                     let violation = Some(v);
@@ -69,13 +81,14 @@ pub(crate) fn search<M: Model>(m: &M, max_states: usize, ignore: &[&str]) -> Out
                     next_layer.push(*ns);
                 }
             }
-            if seen.len() > max_states {
+            if seen.len() > limits.max_states {
                 let (states, trace) = (seen.len(), String::new());
                 return Outcome { states, depth, complete: false, violation: None, trace };
             }
         }
         layer = next_layer;
         depth += 1;
+        (limits.progress)(seen.len(), depth);
     }
     Outcome { states: seen.len(), depth, complete: true, violation: None, trace: String::new() }
 }
@@ -86,7 +99,7 @@ fn rebuild<M: Model>(
     seen: &HashMap<u64, u64, FxBuildHasher>,
     last: u64,
     broken: &M::S,
-    violation: &'static str,
+    violation: Property,
 ) -> String {
     let mut current = m.init();
     let first = fingerprint(&current);
@@ -110,9 +123,9 @@ fn rebuild<M: Model>(
     m.next(&current, &mut out, true);
     for (label, next, v) in &out {
         if next == broken && *v == Some(violation) {
-            trace += &format!("    {label}   <== VIOLATION {violation}\n");
+            trace += &format!("    {label}   <== breaks {violation}\n");
             break;
         }
     }
-    trace + &format!("    state before: {}\n", m.show(&current))
+    trace + &format!("    before that step: {}\n", m.show(&current))
 }

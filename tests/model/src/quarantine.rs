@@ -1,14 +1,10 @@
 //! Who measures the quarantine, and who opens it: one master, two replicas with their own stopwatches
 //! and their own estimates of the master's clock, crash-restarts, FLUSHALL and clock steps of the
-//! master, crashes of replicas. Bounded time. Owns no locks: property Q stands for "every vote
+//! master, crashes of replicas. Bounded time. Owns no locks: AdoptionNeverEarly stands for "every vote
 //! counted before the last loss or step is over".
 
-use crate::engine::{Model, Step};
-
-/// The master votes (for a replica that may count it) before the end of the quarantine.
-pub(crate) const Q: &str = "Q votes before the end of the quarantine";
-/// A quarantine never ends, or is begun again without end.
-pub(crate) const L: &str = "L the quarantine starves";
+use crate::property::Property::{AdoptionNeverEarly, AdoptionNeverStarved};
+use crate::search::{Model, Step};
 
 /// How the quarantine is timed and ended.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -95,9 +91,9 @@ pub(crate) struct State {
 
 /// The model.
 #[derive(Debug)]
-pub(crate) struct Adopt {
+pub(crate) struct Quarantine {
     pub(crate) rule: Rule,
-    pub(crate) tmax: u8,
+    pub(crate) last: u8,
     pub(crate) quar: u8,
     pub(crate) losses: u8,
     /// steps of the master's clock right after a boot (they hit a lifetime on the master)
@@ -105,7 +101,7 @@ pub(crate) struct Adopt {
     pub(crate) clocks: Clocks,
 }
 
-impl Adopt {
+impl Quarantine {
     /// Replica `i` looks at the master (any call).
     fn look(&self, s: &State, i: usize, out: &mut Vec<Step<State>>) {
         let r = s.rep[i];
@@ -127,7 +123,7 @@ impl Adopt {
             }
             let counts = self.clocks != Clocks::STEADY && s.now >= r.from;
             if counts && s.now < s.lost + self.quar {
-                violation = Some(Q);
+                violation = Some(AdoptionNeverEarly);
             }
         } else {
             if self.rule == Rule::LastSeen && !r.has || s.x == 0 {
@@ -142,7 +138,7 @@ impl Adopt {
                 // A running stopwatch may only be set back by a loss of the master.
                 let set_back = r.has && r.key.0 == s.run && r.since >= s.lost;
                 if set_back && self.rule == Rule::LastSeen {
-                    violation = Some(L);
+                    violation = Some(AdoptionNeverStarved);
                 }
                 n.rep[i] = Replica { has: true, key, since: s.now, ..r };
             }
@@ -172,7 +168,7 @@ impl Adopt {
             let known = run == s.run && !s.unknown;
             if known && (s.voting || self.clocks.overwrite) {
                 if !s.voting && s.rep.iter().any(|r| r.has && r.key == (s.run, s.x)) {
-                    violation = Some(L);
+                    violation = Some(AdoptionNeverStarved);
                 }
                 n.voting = false;
                 n.x = x;
@@ -180,7 +176,7 @@ impl Adopt {
                     n.opened += 1;
                     let once_each = s.rep.len() as u8 + self.clocks.alarms;
                     if self.clocks.steps > 0 && n.opened > once_each {
-                        violation = Some(L);
+                        violation = Some(AdoptionNeverStarved);
                     }
                 }
             }
@@ -216,7 +212,7 @@ impl Adopt {
             if ok {
                 n.voting = true;
                 if self.clocks == Clocks::STEADY && s.now < s.lost + self.quar {
-                    violation = Some(Q);
+                    violation = Some(AdoptionNeverEarly);
                 }
             }
             out.push((format!("adopt({run}, {x}) of replica {i} executed: {ok}"), n, violation));
@@ -273,7 +269,7 @@ impl Adopt {
     }
 }
 
-impl Model for Adopt {
+impl Model for Quarantine {
     type S = State;
 
     fn init(&self) -> State {
@@ -305,7 +301,7 @@ impl Model for Adopt {
             self.messages(s, i, out);
         }
         self.master_events(s, out);
-        if s.now < self.tmax {
+        if s.now < self.last {
             let mut n = *s;
             n.now += 1;
             out.push((format!("tick -> t={}", n.now), n, None));
