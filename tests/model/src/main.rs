@@ -6,6 +6,9 @@
 //! `search` explores · `arguments` and `report` are the command line.
 
 mod arguments;
+#[cfg(test)]
+mod crosscheck;
+mod fingerprint;
 mod lock;
 mod master;
 mod property;

@@ -98,8 +98,13 @@ fn explore(wanted: &[&Row], arguments: &Arguments) -> Vec<Outcome> {
             });
             let number = ended.fetch_add(1, Ordering::Relaxed) + 1;
             let text = as_text(row, &outcome, arguments.trace);
-            let line = format!("[{number}/{}] {text}, {} s", wanted.len(), began.elapsed().as_secs());
-            if arguments.markdown { complain(&line) } else { say(&line) }
+            let line =
+                format!("[{number}/{}] {text}, {} s", wanted.len(), began.elapsed().as_secs());
+            if arguments.markdown {
+                complain(&line)
+            } else {
+                say(&line)
+            }
             if let Ok(mut outcomes) = outcomes.lock() {
                 outcomes.push((row.name, outcome));
             }

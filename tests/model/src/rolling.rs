@@ -75,8 +75,7 @@ impl Rolling {
         let p = if v.extend_ballot { fresh(s) } else { s.tok };
         let by = Renewal { lease: A, nonce: A, tok: s.tok, p, until: 0 };
         let reached = || (0..3).filter(|k| *k != drop);
-        let votes: Vec<Reply> =
-            reached().map(|k| n.masters[k].extend(by, v)).collect();
+        let votes: Vec<Reply> = reached().map(|k| n.masters[k].extend(by, v)).collect();
         let enough = votes.iter().filter(|r| **r == Reply::Ok).count() >= 2;
         if noise != NONE {
             n.masters[noise].floor = n.masters[noise].floor.max(p + 1);
@@ -176,7 +175,8 @@ impl Model for Rolling {
         let mut o = format!("tok{} ", s.tok);
         for m in &s.masters {
             o += &format!("[lock L{} first {} p{}; ", m.lock.lease, m.lock.first, m.lock.p);
-            o += &format!("floor {}; pb{}{}] ", m.floor, m.pb, if m.q { " not voting" } else { "" });
+            o +=
+                &format!("floor {}; pb{}{}] ", m.floor, m.pb, if m.q { " not voting" } else { "" });
         }
         o
     }

@@ -2,12 +2,13 @@
 //! counterexample. States are remembered as 64-bit fingerprints with a parent pointer; the trace is
 //! rebuilt by replaying the model. Owns nothing about locks.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use rustc_hash::FxBuildHasher;
 
+use crate::fingerprint::fingerprint;
 use crate::property::Property;
 
 /// One enabled action: its label (empty unless asked for), the next state, a broken property.
@@ -33,14 +34,6 @@ pub(crate) struct Outcome {
     pub(crate) violation: Option<Property>,
     /// The shortest way to the violation, one action a line.
     pub(crate) trace: String,
-}
-
-fn fingerprint<T: Hash>(t: &T) -> u64 {
-    // The hasher is weak in the high bits, so its result is mixed once more.
-    let mut z = FxBuildHasher.hash_one(t) ^ 0x9E37_79B9_7F4A_7C15;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// How a search is bounded and watched.

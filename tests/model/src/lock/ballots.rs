@@ -34,11 +34,8 @@ impl<const N: usize> LockModel<N> {
     /// Any ballot in use, or one above them all.
     pub(super) fn noise_values(&self, s: &State<N>) -> Vec<u8> {
         let c = &self.bounds;
-        let mut values: Vec<u8> = if c.timed {
-            vec![(s.now + c.skew) * PER_TICK + 6]
-        } else {
-            (1..=c.max_p).collect()
-        };
+        let mut values: Vec<u8> =
+            if c.timed { vec![(s.now + c.skew) * PER_TICK + 6] } else { (1..=c.max_p).collect() };
         for a in &s.attempts {
             for p in a.acquire_ps.iter().chain(&a.extend_ps) {
                 if *p > 0 && !values.contains(p) {

@@ -59,7 +59,8 @@ impl<const N: usize> LockModel<N> {
     /// The client has released this lease with a higher token, or given it up: it ignores the
     /// result.
     pub(super) fn is_void(&self, s: &State<N>, i: usize, tok: u8) -> bool {
-        let released = |j: usize| s.attempts[j].phase == Phase::Released && s.attempts[j].tok >= tok;
+        let released =
+            |j: usize| s.attempts[j].phase == Phase::Released && s.attempts[j].tok >= tok;
         s.attempts[i].gone || self.same(i).any(released)
     }
 }

@@ -11,9 +11,9 @@ impl<const N: usize> LockModel<N> {
     /// A session that re-attaches, or unary extends: begin with the highest token the client has.
     pub(super) fn reattaching(&self, s: &State<N>, i: usize, next: &mut Actions<'_, N>) {
         let tok = self.same(i).map(|j| s.attempts[j].tok).max().unwrap_or(0);
-        let given_up = self.same(i).any(|j| {
-            s.attempts[j].phase == Phase::Released || s.attempts[j].release_p > 0
-        });
+        let given_up = self
+            .same(i)
+            .any(|j| s.attempts[j].phase == Phase::Released || s.attempts[j].release_p > 0);
         if s.attempts[i].phase == Phase::Idle && tok > 0 && !given_up && self.may_start(s, i) {
             let mut n = *s;
             n.attempts[i].phase = Phase::Held;

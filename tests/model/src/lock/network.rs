@@ -11,13 +11,7 @@ use crate::property::Property::SessionGivesBack;
 
 impl<const N: usize> LockModel<N> {
     /// Every message of attempt `i` that master `at` may process.
-    pub(super) fn deliveries(
-        &self,
-        s: &State<N>,
-        i: usize,
-        at: usize,
-        next: &mut Actions<'_, N>,
-    ) {
+    pub(super) fn deliveries(&self, s: &State<N>, i: usize, at: usize, next: &mut Actions<'_, N>) {
         if !self.reaches(s, i, at) {
             return;
         }

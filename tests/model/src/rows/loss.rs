@@ -67,15 +67,14 @@ fn more_crashes(t: &mut Table) {
         Bounds { release: false, ..crashing([0; 3], 6, 2) }
     })
     .huge();
-    t.lock("t56-crash2-ext", "2 crashes, A e1, T=4, lean", crashing([1, 0, 0], 4, 2).lean())
-        .slow();
+    t.lock("t56-crash2-ext", "2 crashes, A e1, T=4, lean", crashing([1, 0, 0], 4, 2).lean()).slow();
     t.lock("t57-crash2-ext-T5", "2 crashes, A e1, T=5, lean", crashing([1, 0, 0], 5, 2).lean())
         .slow();
-    t.lock("t58-same-master-twice-ext", {
-        "same master restarted again after its adoption, A e1, T=7, lean"
-    }, {
-        Bounds { same_master: true, ..crashing([1, 0, 0], 7, 2).lean() }
-    })
+    t.lock(
+        "t58-same-master-twice-ext",
+        { "same master restarted again after its adoption, A e1, T=7, lean" },
+        { Bounds { same_master: true, ..crashing([1, 0, 0], 7, 2).lean() } },
+    )
     .slow();
     t.lock("t69-crash2-ext2", "2 crashes, A e2, B, T=5, lean", {
         crashing([2, 0, 0], 5, 2).lean()
@@ -119,11 +118,11 @@ fn quarantine(t: &mut Table) {
     })
     .breaks(TimedMutualExclusion);
     let with = |rules: Rules, extends, last| Bounds { rules, ..crashing(extends, last, 1).lean() };
-    t.lock("t60-brief-crash1-ext2", {
-        "repair in quarantine without the `proven` rule, A e2, T=4, lean"
-    }, {
-        with(BRIEF, [2, 0, 0], 4)
-    })
+    t.lock(
+        "t60-brief-crash1-ext2",
+        { "repair in quarantine without the `proven` rule, A e2, T=4, lean" },
+        { with(BRIEF, [2, 0, 0], 4) },
+    )
     .slow()
     .breaks(SupersededLeaseStaysLost)
     .mutant(Mutant::RepairInQuarantine);

@@ -19,11 +19,11 @@ fn stepping(last: u8, losses: u8, clocks: Clocks) -> Quarantine {
 }
 
 pub(super) fn rows(t: &mut Table) {
-    t.quarantine("a2-incident", {
-        "incident id, 2 losses (restart/FLUSHALL), replica crashes, T=10"
-    }, {
-        losing(Rule::Incident, 0)
-    });
+    t.quarantine(
+        "a2-incident",
+        { "incident id, 2 losses (restart/FLUSHALL), replica crashes, T=10" },
+        { losing(Rule::Incident, 0) },
+    );
     t.quarantine("a3-master-ttl", "PX key on the master, no clock step", {
         losing(Rule::MasterTtl, 0)
     })
@@ -53,9 +53,11 @@ fn clock_steps(t: &mut Table) {
         stepping(8, 0, Clocks { alarms: 2, ..ONE_STEP })
     })
     .slow();
-    t.quarantine("a13-fresh-waits", "a replica that restarts waits QUAR after its estimate, T=8", {
-        stepping(8, 0, Clocks { fresh: Some(3), ..ONE_STEP })
-    })
+    t.quarantine(
+        "a13-fresh-waits",
+        "a replica that restarts waits QUAR after its estimate, T=8",
+        { stepping(8, 0, Clocks { fresh: Some(3), ..ONE_STEP }) },
+    )
     .slow();
     t.quarantine("a8-early-estimate", "the new estimate is used before suspect is answered", {
         stepping(10, 0, Clocks { early: true, ..ONE_STEP })

@@ -40,11 +40,11 @@ fn watching(t: &mut Table) {
         untimed(Watch::Largest, TWICE, [0; 3], 4)
     })
     .breaks(TermsNeverGoDown);
-    t.lock("w6-per-watch", {
-        "the same, another lease with a lower term is withheld; A e1, B r2"
-    }, {
-        untimed(Watch::Withheld, TWICE, [1, 0, 0], 4)
-    })
+    t.lock(
+        "w6-per-watch",
+        { "the same, another lease with a lower term is withheld; A e1, B r2" },
+        { untimed(Watch::Withheld, TWICE, [1, 0, 0], 4) },
+    )
     .breaks(HoldersTermIsTold);
 }
 
@@ -54,11 +54,11 @@ fn checking(t: &mut Table) {
         rounds,
         ..Bounds::timed(V2, AB, extends, last).lean()
     };
-    t.lock("k2-interval", {
-        "SUPERSEDED iff q show one lease with T < first <= T' <= tok; A e1, B r2, T=3"
-    }, {
-        timed(Check::Interval, TWICE, [1, 0, 0], 3)
-    })
+    t.lock(
+        "k2-interval",
+        { "SUPERSEDED iff q show one lease with T < first <= T' <= tok; A e1, B r2, T=3" },
+        { timed(Check::Interval, TWICE, [1, 0, 0], 3) },
+    )
     .slow();
     t.lock("k2e-interval-ext2", "the same; A e2, B r2, T=3", {
         timed(Check::Interval, TWICE, [2, 0, 0], 3)
@@ -67,25 +67,24 @@ fn checking(t: &mut Table) {
     t.lock("k3-interval-loss", "the same, A, B, 1 crash, T=4", {
         Bounds { crashes: 1, ..timed(Check::Interval, [1; 3], [0; 3], 4) }
     });
-    let untimed = Bounds {
-        check: Check::Interval,
-        release: false,
-        ..Bounds::untimed(V2, AB, [1, 0, 0], 3)
-    };
+    let untimed =
+        Bounds { check: Check::Interval, release: false, ..Bounds::untimed(V2, AB, [1, 0, 0], 3) };
     t.lock("k4-untimed", "CURRENT under arbitrary expiry; A e1, B", untimed);
-    t.lock("k1-any-lease", {
-        "SUPERSEDED iff q masters show a lease with first > T; A e2, B r2, T=3"
-    }, {
-        timed(Check::AnyLease, TWICE, [2, 0, 0], 3)
-    })
+    t.lock(
+        "k1-any-lease",
+        { "SUPERSEDED iff q masters show a lease with first > T; A e2, B r2, T=3" },
+        { timed(Check::AnyLease, TWICE, [2, 0, 0], 3) },
+    )
     .slow()
     .breaks(SupersededIsTrue);
-    t.lock("k5-repair-ignores-floor", {
-        "CURRENT if extend matches the lease only and repair ignores the floor; A e2, B"
-    }, {
-        let rules = Rules { own: Own::Lease, repair_floor: false, ..V2 };
-        Bounds { rules, extends: [2, 0, 0], max_p: 4, ..untimed }
-    })
+    t.lock(
+        "k5-repair-ignores-floor",
+        { "CURRENT if extend matches the lease only and repair ignores the floor; A e2, B" },
+        {
+            let rules = Rules { own: Own::Lease, repair_floor: false, ..V2 };
+            Bounds { rules, extends: [2, 0, 0], max_p: 4, ..untimed }
+        },
+    )
     .breaks(CurrentIsTrue)
     .ignoring(&[NoZombie, FencingTokensIncrease, SupersededLeaseStaysLost]);
     t.lock("k6-early-expiry", "SUPERSEDED if a lock expires early; A, B, T=4", {

@@ -69,11 +69,11 @@ fn handover(t: &mut Table) {
 
 fn giving_back(t: &mut Table) {
     let gives = |rule| Bounds { gives_back: true, ..sessions(rule, [0, 2, 0], 2) };
-    t.lock("d6-gives-back", {
-        "session 1 extends no more: session 2's cleanup deletes its lock; T=2"
-    }, {
-        gives(SessionNonce::Handover)
-    });
+    t.lock(
+        "d6-gives-back",
+        { "session 1 extends no more: session 2's cleanup deletes its lock; T=2" },
+        { gives(SessionNonce::Handover) },
+    );
     t.lock("d7-shared-gives-back", "the same without handover", gives(SessionNonce::Shared))
         .breaks(SessionGivesBack);
 }
@@ -106,17 +106,17 @@ fn more_sessions(t: &mut Table) {
     t.lock("d10b-three-sessions", "sessions 1, 2 e1, 3 e1, no contender; T=3", {
         alone(Handover, AAA, [0, 1, 1], 3)
     });
-    t.lock("d14-acquire-retry", {
-        "session 1 e1, retry of acquire e1, give-up, no contender; T=3"
-    }, {
-        Bounds { kind: RETRY, give_up: true, ..alone(Handover, AA, [1, 1, 0], 3) }
-    })
+    t.lock(
+        "d14-acquire-retry",
+        { "session 1 e1, retry of acquire e1, give-up, no contender; T=3" },
+        { Bounds { kind: RETRY, give_up: true, ..alone(Handover, AA, [1, 1, 0], 3) } },
+    )
     .slow();
-    t.lock("d15-retry-reattach", {
-        "session 1, retry of acquire, re-attach e1, no contender; T=2"
-    }, {
-        Bounds { kind: RETRY, ..alone(Handover, AAA, [0, 0, 1], 2) }
-    });
+    t.lock(
+        "d15-retry-reattach",
+        { "session 1, retry of acquire, re-attach e1, no contender; T=2" },
+        { Bounds { kind: RETRY, ..alone(Handover, AAA, [0, 0, 1], 2) } },
+    );
     t.lock("d16-two-sessions", "session 1 e2, session 2 e2, no contender; T=2", {
         alone(Handover, AA, [2, 2, 0], 2)
     })
