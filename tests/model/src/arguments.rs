@@ -39,7 +39,7 @@ impl Arguments {
         let mut parsed = Self {
             wanted: Wanted::Rows(Vec::new()),
             markdown: false,
-            trace: std::env::var_os("TRACE").is_some_and(|value| value != "" && value != "0"),
+            trace: std::env::var_os("TRACE").is_some_and(|value| !value.is_empty() && value != "0"),
             jobs: 2,
         };
         let mut names = Vec::new();

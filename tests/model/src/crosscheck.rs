@@ -27,13 +27,15 @@ where
     type Action = Node<M::S>;
 
     fn init_states(&self) -> Vec<Self::State> {
-        vec![Node(self.0.init(), None)]
+        vec![Node(self.0.canonical(self.0.init()), None)]
     }
 
     fn actions(&self, state: &Self::State, actions: &mut Vec<Self::Action>) {
         let mut steps = Vec::new();
         self.0.next(&state.0, &mut steps, false);
-        actions.extend(steps.into_iter().map(|(_, next, broken)| Node(next, broken)));
+        actions.extend(
+            steps.into_iter().map(|(_, next, broken)| Node(self.0.canonical(next), broken)),
+        );
     }
 
     fn next_state(&self, _: &Self::State, action: Self::Action) -> Option<Self::State> {

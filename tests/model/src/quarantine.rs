@@ -144,10 +144,11 @@ impl Quarantine {
             }
         }
         if n != *s || violation.is_some() {
-            let label = format!(
-                "replica {i} looks (run {}, voting {}, x={}) -> {:?}",
-                s.run, s.voting, n.x, n.rep[i]
-            );
+            let label = if s.voting {
+                format!("replica {i} looks at run {}: it votes", s.run)
+            } else {
+                format!("replica {i} looks at run {}: in quarantine, incident {}", s.run, n.x)
+            };
             out.push((label, n, violation));
         }
     }
@@ -291,8 +292,25 @@ impl Model for Quarantine {
         }
     }
 
+    fn canonical(&self, s: State) -> State {
+        s
+    }
+
     fn show(&self, s: &State) -> String {
-        format!("{s:?}")
+        let votes = if s.voting { "votes" } else { "in quarantine" };
+        let mut o = format!("      t={} run {} {votes}, incident {}, ", s.now, s.run, s.x);
+        o += &format!("lost or stepped at t={}\n", s.lost);
+        for (i, r) in s.rep.iter().enumerate() {
+            let (run, x) = r.key;
+            o += &format!("      replica {i}: ");
+            o += &if r.has {
+                format!("stopwatch of ({run}, {x}) since t={}, ", r.since)
+            } else {
+                "no stopwatch, ".into()
+            };
+            o += &format!("clock {} usable from t={}\n", r.clock, r.from);
+        }
+        o
     }
 
     fn next(&self, s: &State, out: &mut Vec<Step<State>>, _labels: bool) {

@@ -41,26 +41,6 @@ const B: u8 = 2;
 /// "No master": nothing is dropped, no noise.
 const NONE: usize = 99;
 
-fn canon(mut s: State) -> State {
-    let mut values = vec![0, s.tok, s.extend_p, s.contender_p];
-    for c in &s.masters {
-        values.extend([c.lock.first, c.lock.p, c.lock.tok, c.floor, c.pb]);
-    }
-    values.sort_unstable();
-    values.dedup();
-    let rank = |x: &mut u8| *x = values.partition_point(|y| y < x) as u8;
-    for x in [&mut s.tok, &mut s.extend_p, &mut s.contender_p] {
-        rank(x);
-    }
-    for c in &mut s.masters {
-        for x in [&mut c.lock.first, &mut c.lock.p, &mut c.lock.tok, &mut c.floor, &mut c.pb] {
-            rank(x);
-        }
-    }
-    s.masters.sort_unstable();
-    s
-}
-
 fn fresh(s: &State) -> u8 {
     let here = s.tok.max(s.extend_p).max(s.contender_p);
     s.masters.iter().fold(here, |m, c| m.max(c.lock.p).max(c.floor).max(c.pb)) + 1
@@ -93,8 +73,14 @@ impl Rolling {
                 n.rounds_in_quarantine = (n.rounds_in_quarantine + 1).min(2);
             }
         }
-        let label = format!("A extends (drop {drop}, noise at {noise}), ballot {p} -> {votes:?}");
-        out.push((label, canon(n), (!enough).then_some(LeaseSurvivesRollingRestart)));
+        let mut label = format!("A extends with ballot {p} -> {votes:?}");
+        if drop != NONE {
+            label += &format!(", the message to master[{drop}] is lost");
+        }
+        if noise != NONE {
+            label += &format!(", noise at master[{noise}] before the repairs");
+        }
+        out.push((label, n, (!enough).then_some(LeaseSurvivesRollingRestart)));
     }
 
     /// Noise, the contender, restart and adoption at master `k`.
@@ -102,7 +88,7 @@ impl Rolling {
         let v = &self.rules;
         let c = &s.masters[k];
         let mut emit = |n: State, label: &str| {
-            out.push((format!("master[{k}] {label}"), canon(n), None));
+            out.push((format!("master[{k}] {label}"), n, None));
         };
         if self.noise > 0 {
             let mut n = *s;
@@ -168,15 +154,36 @@ impl Model for Rolling {
         for c in s.masters.iter_mut().take(if self.settle == 0 { 3 } else { 2 }) {
             c.acquire((A, A), 1, 0, &self.rules);
         }
-        canon(s)
+        s
+    }
+
+    /// Only the order of ballots matters, and masters are interchangeable.
+    fn canonical(&self, mut s: State) -> State {
+        let mut values = vec![0, s.tok, s.extend_p, s.contender_p];
+        for c in &s.masters {
+            values.extend([c.lock.first, c.lock.p, c.lock.tok, c.floor, c.pb]);
+        }
+        values.sort_unstable();
+        values.dedup();
+        let rank = |x: &mut u8| *x = values.partition_point(|y| y < x) as u8;
+        for x in [&mut s.tok, &mut s.extend_p, &mut s.contender_p] {
+            rank(x);
+        }
+        for c in &mut s.masters {
+            for x in [&mut c.lock.first, &mut c.lock.p, &mut c.lock.tok, &mut c.floor, &mut c.pb] {
+                rank(x);
+            }
+        }
+        s.masters.sort_unstable();
+        s
     }
 
     fn show(&self, s: &State) -> String {
-        let mut o = format!("tok{} ", s.tok);
-        for m in &s.masters {
-            o += &format!("[lock L{} first {} p{}; ", m.lock.lease, m.lock.first, m.lock.p);
-            o +=
-                &format!("floor {}; pb{}{}] ", m.floor, m.pb, if m.q { " not voting" } else { "" });
+        let mut o = format!("      token {} of A\n", s.tok);
+        for (k, m) in s.masters.iter().enumerate() {
+            let (l, q) = (&m.lock, if m.q { ", in quarantine" } else { "" });
+            o += &format!("      master[{k}]: L{} first {} p {}, ", l.lease, l.first, l.p);
+            o += &format!("floor {}, p_base {}{q}\n", m.floor, m.pb);
         }
         o
     }

@@ -21,6 +21,8 @@ pub(crate) trait Model {
     fn init(&self) -> Self::S;
     /// Pushes every enabled action of `s`; labels are built only if `labels`.
     fn next(&self, s: &Self::S, out: &mut Vec<Step<Self::S>>, labels: bool);
+    /// The one state that stands for all those which differ only in the names of things.
+    fn canonical(&self, s: Self::S) -> Self::S;
     fn show(&self, s: &Self::S) -> String;
 }
 
@@ -49,7 +51,7 @@ pub(crate) struct Limits<'a> {
 /// Explores `m` until a required property breaks, every state is known, or there are too many.
 pub(crate) fn search<M: Model>(m: &M, limits: Limits<'_>) -> Outcome {
     let mut seen: HashMap<u64, u64, FxBuildHasher> = HashMap::with_hasher(FxBuildHasher);
-    let init = m.init();
+    let init = m.canonical(m.init());
     seen.insert(fingerprint(&init), 0);
     let mut layer = vec![init];
     let mut depth = 0;
@@ -69,9 +71,10 @@ pub(crate) fn search<M: Model>(m: &M, limits: Limits<'_>) -> Outcome {
                     let states = seen.len();
                     return Outcome { states, depth: depth + 1, complete: false, violation, trace };
                 }
-                if let Entry::Vacant(e) = seen.entry(fingerprint(ns)) {
+                let ns = m.canonical(*ns);
+                if let Entry::Vacant(e) = seen.entry(fingerprint(&ns)) {
                     e.insert(from);
-                    next_layer.push(*ns);
+                    next_layer.push(ns);
                 }
             }
             if seen.len() > limits.max_states {
@@ -86,7 +89,8 @@ pub(crate) fn search<M: Model>(m: &M, limits: Limits<'_>) -> Outcome {
     Outcome { states: seen.len(), depth, complete: true, violation: None, trace: String::new() }
 }
 
-/// Replays the chain of fingerprints that ends in `last` and the broken action after it.
+/// Replays the chain of fingerprints that ends in `last` and the broken action after it. Things keep
+/// their names in a trace, so only the fingerprints are those of canonical states.
 fn rebuild<M: Model>(
     m: &M,
     seen: &HashMap<u64, u64, FxBuildHasher>,
@@ -94,8 +98,9 @@ fn rebuild<M: Model>(
     broken: &M::S,
     violation: Property,
 ) -> String {
+    let named = |s: &M::S| fingerprint(&m.canonical(*s));
     let mut current = m.init();
-    let first = fingerprint(&current);
+    let first = named(&current);
     let mut chain = Vec::new();
     let mut f = last;
     while f != first {
@@ -107,18 +112,16 @@ fn rebuild<M: Model>(
     for wanted in chain.iter().rev() {
         out.clear();
         m.next(&current, &mut out, true);
-        if let Some((label, next, _)) = out.iter().find(|(_, n, _)| fingerprint(n) == *wanted) {
+        if let Some((label, next, _)) = out.iter().find(|(_, n, _)| named(n) == *wanted) {
             trace += &format!("    {label}\n");
             current = *next;
         }
     }
     out.clear();
     m.next(&current, &mut out, true);
-    for (label, next, v) in &out {
-        if next == broken && *v == Some(violation) {
-            trace += &format!("    {label}   <== breaks {violation}\n");
-            break;
-        }
+    let ends = |(_, n, v): &&Step<M::S>| named(n) == named(broken) && *v == Some(violation);
+    if let Some((label, _, _)) = out.iter().find(ends) {
+        trace += &format!("    {label}   <== breaks {violation}\n");
     }
-    trace + &format!("    before that step: {}\n", m.show(&current))
+    trace + &format!("    before that step:\n{}", m.show(&current))
 }

@@ -1,5 +1,4 @@
-//! Collects what may happen next. Masters that are in the same state are interchangeable, so states
-//! are kept with their masters in order.
+//! Collects what may happen next.
 
 use super::state::State;
 use crate::property::Property;
@@ -8,8 +7,6 @@ use crate::search::Step;
 /// Actions found so far, and how to add one.
 pub(super) struct Actions<'a, const N: usize> {
     pub(super) from: &'a State<N>,
-    /// The masters are interchangeable.
-    pub(super) sorted: bool,
     pub(super) labels: bool,
     pub(super) out: &'a mut Vec<Step<State<N>>>,
 }
@@ -22,13 +19,10 @@ impl<const N: usize> Actions<'_, N> {
     /// An action that may break a property.
     pub(super) fn judge(
         &mut self,
-        mut n: State<N>,
+        n: State<N>,
         broken: Option<Property>,
         label: impl Fn() -> String,
     ) {
-        if self.sorted {
-            n.masters.sort_unstable();
-        }
         self.out.push((if self.labels { label() } else { String::new() }, n, broken));
     }
 

@@ -63,10 +63,12 @@ pub(crate) enum Watch {
     Interval,
 }
 
-/// How `CheckFencingToken` concludes SUPERSEDED.
+/// How `CheckFencingToken` concludes CURRENT and SUPERSEDED.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Check {
     Off,
+    /// BROKEN: CURRENT iff a quorum shows one lease with T <= tok, whatever its first.
+    TokOnly,
     /// BROKEN: a quorum shows a lease with first > T.
     AnyLease,
     /// The protocol: there is a T' for which a quorum shows one lease with T < first <= T' <= tok.

@@ -53,7 +53,7 @@ impl<const N: usize> LockModel<N> {
         let m = &s.masters[at];
         let created = !m.is_locked() && n.masters[at].lock.lease == self.bounds.leases[i];
         let ended = m.link[i].live & crate::master::message::ENDED != 0;
-        (ended && self.bounds.rules.barrier && created).then_some(NoZombie)
+        (ended && created).then_some(NoZombie)
     }
 
     /// The client has released this lease with a higher token, or given it up: it ignores the

@@ -23,6 +23,10 @@ impl<const N: usize> LockModel<N> {
         (0..leases.len()).filter(move |j| leases[*j] != leases[i])
     }
 
+    fn interchangeable(&self) -> bool {
+        self.bounds.unit == Unit::Off
+    }
+
     /// What happens to master `at`.
     fn at_master(&self, s: &State<N>, at: usize, next: &mut Actions<'_, N>) {
         for i in 0..self.bounds.leases.len() {
@@ -60,26 +64,36 @@ impl<const N: usize> Model for LockModel<N> {
         s
     }
 
-    fn show(&self, s: &State<N>) -> String {
-        let mut o = format!("now={} ", s.now);
-        for (i, a) in s.attempts.iter().enumerate().take(self.bounds.leases.len()) {
-            let lease = self.bounds.leases[i];
-            o += &format!("| att{i} L{lease} {:?} tok {} ", a.phase, a.tok);
-            o += &format!("until {}, ballots {:?} {:?} ", a.valid_until, a.acquire_ps, a.extend_ps);
+    fn canonical(&self, mut s: State<N>) -> State<N> {
+        if self.interchangeable() {
+            s.masters.sort_unstable();
         }
-        for m in &s.masters {
+        s
+    }
+
+    fn show(&self, s: &State<N>) -> String {
+        let mut o = format!("      t={}\n", s.now);
+        for (i, a) in s.attempts.iter().enumerate().take(self.bounds.leases.len()) {
+            let (lease, ballots) = (self.bounds.leases[i], (a.acquire_ps, a.extend_ps));
+            o += &format!("      att{i} of lease {lease}: {:?}, tok {}, ", a.phase, a.tok);
+            o += &format!("valid until {}, ballots {ballots:?}\n", a.valid_until);
+        }
+        for (at, m) in s.masters.iter().enumerate() {
             let l = &m.lock;
-            o += &format!("| [L{} nonce {} first {} p {} ", l.lease, l.nonce, l.first, l.p);
-            o += &format!("tok {} until {}; floor {}; p_base {}", l.tok, l.until, m.floor, m.pb);
-            o += &if m.q { format!("; quarantine since {}] ", m.since) } else { "] ".to_owned() };
+            o += &format!("      master[{at}]: ");
+            if m.is_locked() {
+                o += &format!("L{} nonce {} first {} p {} ", l.lease, l.nonce, l.first, l.p);
+                o += &format!("tok {} until {}, ", l.tok, l.until);
+            }
+            o += &format!("floor {}, p_base {}", m.floor, m.pb);
+            o += &if m.q { format!(", in quarantine since {}\n", m.since) } else { "\n".into() };
         }
         o
     }
 
     fn next(&self, s: &State<N>, out: &mut Vec<Step<State<N>>>, labels: bool) {
         let c = &self.bounds;
-        let sorted = c.unit == Unit::Off;
-        let next = &mut Actions { from: s, sorted, labels, out };
+        let next = &mut Actions { from: s, labels, out };
         for i in 0..c.leases.len() {
             match c.kind[i] {
                 Kind::Acquire => self.acquiring(s, i, next),
@@ -90,7 +104,7 @@ impl<const N: usize> Model for LockModel<N> {
             self.releasing_token0(s, i, next);
         }
         // Of masters in the same state only the first one acts.
-        let twin = |at: usize| sorted && at > 0 && s.masters[at] == s.masters[at - 1];
+        let twin = |at: usize| self.interchangeable() && s.masters[..at].contains(&s.masters[at]);
         for at in (0..N).filter(|at| !twin(*at)) {
             self.at_master(s, at, next);
         }

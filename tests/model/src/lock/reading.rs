@@ -106,12 +106,14 @@ impl<const N: usize> LockModel<N> {
         let i = n.poll as usize - 2;
         let (a, seen, quorum) = (&n.attempts[i], reads(&n), self.quorum());
         let count = |f: &dyn Fn(&[u8; 3]) -> bool| seen.iter().filter(|r| f(r)).count();
-        let shows =
-            |lease: u8, [tok, l, first]: &[u8; 3]| *l == lease && *first <= a.tok && a.tok <= *tok;
+        let shows = |lease: u8, [tok, l, first]: &[u8; 3]| {
+            let begun = *first <= a.tok || self.bounds.check == Check::TokOnly;
+            *l == lease && begun && a.tok <= *tok
+        };
         let current = (1..=2u8).find(|lease| count(&|r| shows(*lease, r)) >= quorum);
         let superseded = match self.bounds.check {
             Check::Off | Check::AnyLease => count(&|[_, _, first]| *first > a.tok) >= quorum,
-            Check::Interval => {
+            Check::TokOnly | Check::Interval => {
                 (1..=2u8).any(|lease| shared_term(&seen, lease, a.tok, quorum).is_some())
             }
         };

@@ -37,6 +37,8 @@ pub(crate) struct Rules {
     pub(crate) mixed_rounds: bool,
     /// BROKEN if set: a re-accept with a lower p regresses lock and floor.
     pub(crate) reaccept_regresses: bool,
+    /// BROKEN if set: a new lock is accepted at the very ballot of the floor.
+    pub(crate) accepts_floor: bool,
     /// A re-accept by another attempt shares the lock.
     pub(crate) reaccept_shares: bool,
     pub(crate) own: Own,
@@ -77,6 +79,7 @@ pub(crate) struct Rules {
 pub(crate) const V2: Rules = Rules {
     mixed_rounds: false,
     reaccept_regresses: false,
+    accepts_floor: false,
     reaccept_shares: true,
     own: Own::First,
     extend_ballot: true,

@@ -46,7 +46,7 @@ impl Master {
         if self.lock.lease == lease && self.is_proven(rules) {
             return self.accept_again(nonce, p, until, rules);
         }
-        if p <= self.eff() {
+        if p < self.eff() || (p == self.eff() && !rules.accepts_floor) {
             return Reply::Stale;
         }
         let until = if rules.expiry_gt { self.lock.until.max(until) } else { until };

@@ -31,8 +31,8 @@ pub(super) fn rows(t: &mut Table) {
     .slow();
     t.lock(
         "t72-dump-release-ext",
-        { "1 restart from a dump, A e1, B, release and give-up, T=4" },
-        { dumped([1, 0, 0], 4) },
+        "1 restart from a dump, A e1, B, release and give-up, T=4",
+        dumped([1, 0, 0], 4),
     )
     .huge();
     t.lock("t71-dump-ext2", "1 restart from a dump, A e2, B, T=4, lean", {

@@ -29,13 +29,14 @@ pub(super) fn rows(t: &mut Table) {
     .breaks(TimedMutualExclusion);
     t.lock("s5-fresh-waits", "it counts votes only MAX_TTL after its first estimate", {
         Bounds { fresh: Fresh::Waits, ..stepping([0; 3], 4) }
-    });
+    })
+    .slow();
 }
 
 fn one_step(t: &mut Table) {
     t.lock("s0-suspect", "1 clock step, LATE, suspect; A e1, B, T=4", stepping([1, 0, 0], 4))
         .slow();
-    t.lock("s0b-suspect-noext-T5", "the same without extend, T=5", stepping([0; 3], 5));
+    t.lock("s0b-suspect-noext-T5", "the same without extend, T=5", stepping([0; 3], 5)).slow();
     t.lock("s12-suspect-ext2", "1 clock step; A e2, B, T=4", stepping([2, 0, 0], 4)).slow();
     t.lock("s11-nopbase", "1 clock step, no p_base; A e2, B, T=4", {
         Bounds { rules: Rules { p_base: false, ..V2 }, ..stepping([2, 0, 0], 4) }
@@ -58,7 +59,8 @@ fn together(t: &mut Table) {
     .slow();
     t.lock("s7-false-suspects", "2 suspects for nothing; A e1, B, T=4", {
         Bounds { steps: 0, suspects: 2, ..stepping([1, 0, 0], 4) }
-    });
+    })
+    .slow();
     t.lock("s8-two-steps", "2 clock steps; A, B, T=4", {
         Bounds { steps: 2, ..stepping([0; 3], 4) }
     })

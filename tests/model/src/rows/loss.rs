@@ -72,8 +72,8 @@ fn more_crashes(t: &mut Table) {
         .slow();
     t.lock(
         "t58-same-master-twice-ext",
-        { "same master restarted again after its adoption, A e1, T=7, lean" },
-        { Bounds { same_master: true, ..crashing([1, 0, 0], 7, 2).lean() } },
+        "same master restarted again after its adoption, A e1, T=7, lean",
+        Bounds { same_master: true, ..crashing([1, 0, 0], 7, 2).lean() },
     )
     .slow();
     t.lock("t69-crash2-ext2", "2 crashes, A e2, B, T=5, lean", {
@@ -96,7 +96,8 @@ fn more_crashes(t: &mut Table) {
 fn flushes(t: &mut Table) {
     t.lock("t63-flush1-ext2", "FLUSHALL (messages survive), A e2, T=4, lean", {
         Bounds { losses: &[Loss::Flush], ..crashing([2, 0, 0], 4, 1).lean() }
-    });
+    })
+    .slow();
     t.lock("t67-flush1-ext", "FLUSHALL, A e1, T=4, release and give-up", {
         Bounds { losses: &[Loss::Flush], ..crashing([1, 0, 0], 4, 1) }
     })
@@ -120,8 +121,8 @@ fn quarantine(t: &mut Table) {
     let with = |rules: Rules, extends, last| Bounds { rules, ..crashing(extends, last, 1).lean() };
     t.lock(
         "t60-brief-crash1-ext2",
-        { "repair in quarantine without the `proven` rule, A e2, T=4, lean" },
-        { with(BRIEF, [2, 0, 0], 4) },
+        "repair in quarantine without the `proven` rule, A e2, T=4, lean",
+        with(BRIEF, [2, 0, 0], 4),
     )
     .slow()
     .breaks(SupersededLeaseStaysLost)
@@ -131,7 +132,7 @@ fn quarantine(t: &mut Table) {
     })
     .slow();
     let no_base = Rules { p_base: false, ..V2 };
-    t.lock("t30-nopbase", "no p_base, A e1, T=5, lean", with(no_base, [1, 0, 0], 5));
+    t.lock("t30-nopbase", "no p_base, A e1, T=5, lean", with(no_base, [1, 0, 0], 5)).slow();
     t.lock("t32-nopbase-ext2", "no p_base, A e2, T=4, lean", with(no_base, [2, 0, 0], 4))
         .slow()
         .breaks(SupersededLeaseStaysLost)

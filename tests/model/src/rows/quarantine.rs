@@ -21,9 +21,10 @@ fn stepping(last: u8, losses: u8, clocks: Clocks) -> Quarantine {
 pub(super) fn rows(t: &mut Table) {
     t.quarantine(
         "a2-incident",
-        { "incident id, 2 losses (restart/FLUSHALL), replica crashes, T=10" },
-        { losing(Rule::Incident, 0) },
-    );
+        "incident id, 2 losses (restart/FLUSHALL), replica crashes, T=10",
+        losing(Rule::Incident, 0),
+    )
+    .slow();
     t.quarantine("a3-master-ttl", "PX key on the master, no clock step", {
         losing(Rule::MasterTtl, 0)
     })
@@ -56,7 +57,7 @@ fn clock_steps(t: &mut Table) {
     t.quarantine(
         "a13-fresh-waits",
         "a replica that restarts waits QUAR after its estimate, T=8",
-        { stepping(8, 0, Clocks { fresh: Some(3), ..ONE_STEP }) },
+        stepping(8, 0, Clocks { fresh: Some(3), ..ONE_STEP }),
     )
     .slow();
     t.quarantine("a8-early-estimate", "the new estimate is used before suspect is answered", {
@@ -66,6 +67,7 @@ fn clock_steps(t: &mut Table) {
     t.quarantine("a9-suspect-twice", "a suspect is executed twice, with the same x", {
         stepping(6, 0, Clocks { twice: true, ..TWO_STEPS })
     })
+    .slow()
     .breaks(AdoptionNeverEarly);
     t.quarantine("a10-suspect-overwrites", "suspect overwrites an open incident", {
         stepping(10, 0, Clocks { overwrite: true, ..ONE_STEP })
@@ -74,6 +76,7 @@ fn clock_steps(t: &mut Table) {
     t.quarantine("a11-old-estimate", "the old estimate is kept after the answer", {
         stepping(9, 0, Clocks { stale: true, ..ONE_STEP })
     })
+    .slow()
     .breaks(AdoptionNeverStarved);
     t.quarantine("a12-fresh-replica", "a replica that restarts uses its first estimate at once", {
         stepping(10, 0, Clocks { fresh: Some(0), ..ONE_STEP })

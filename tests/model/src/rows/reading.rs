@@ -5,8 +5,8 @@ use super::table::Table;
 use crate::lock::{AB, Bounds, Check, Watch};
 use crate::master::{Own, Rules, V2};
 use crate::property::Property::{
-    CurrentIsTrue, FencingTokensIncrease, HoldersTermIsTold, NoZombie, SupersededIsTrue,
-    SupersededLeaseStaysLost, TermsNeverGoDown, TimedMutualExclusion,
+    CurrentIsTrue, CurrentMeansThisLease, FencingTokensIncrease, HoldersTermIsTold, NoZombie,
+    SupersededIsTrue, SupersededLeaseStaysLost, TermsNeverGoDown, TimedMutualExclusion,
 };
 
 /// B makes two rounds.
@@ -35,16 +35,18 @@ fn watching(t: &mut Table) {
     .slow();
     t.lock("w8-interval-loss", "the same, timed, 1 crash, T=4, lean", {
         Bounds { crashes: 1, watch: Watch::Interval, ..Bounds::timed(V2, AB, [0; 3], 4).lean() }
-    });
+    })
+    .slow();
     t.lock("w5-per-lease", "q-th largest tok, never below one sent for that lease; A, B r2", {
         untimed(Watch::Largest, TWICE, [0; 3], 4)
     })
     .breaks(TermsNeverGoDown);
     t.lock(
         "w6-per-watch",
-        { "the same, another lease with a lower term is withheld; A e1, B r2" },
-        { untimed(Watch::Withheld, TWICE, [1, 0, 0], 4) },
+        "the same, another lease with a lower term is withheld; A e1, B r2",
+        untimed(Watch::Withheld, TWICE, [1, 0, 0], 4),
     )
+    .slow()
     .breaks(HoldersTermIsTold);
 }
 
@@ -56,8 +58,8 @@ fn checking(t: &mut Table) {
     };
     t.lock(
         "k2-interval",
-        { "SUPERSEDED iff q show one lease with T < first <= T' <= tok; A e1, B r2, T=3" },
-        { timed(Check::Interval, TWICE, [1, 0, 0], 3) },
+        "SUPERSEDED iff q show one lease with T < first <= T' <= tok; A e1, B r2, T=3",
+        timed(Check::Interval, TWICE, [1, 0, 0], 3),
     )
     .slow();
     t.lock("k2e-interval-ext2", "the same; A e2, B r2, T=3", {
@@ -72,14 +74,18 @@ fn checking(t: &mut Table) {
     t.lock("k4-untimed", "CURRENT under arbitrary expiry; A e1, B", untimed);
     t.lock(
         "k1-any-lease",
-        { "SUPERSEDED iff q masters show a lease with first > T; A e2, B r2, T=3" },
-        { timed(Check::AnyLease, TWICE, [2, 0, 0], 3) },
+        "SUPERSEDED iff q masters show a lease with first > T; A e2, B r2, T=3",
+        timed(Check::AnyLease, TWICE, [2, 0, 0], 3),
     )
     .slow()
     .breaks(SupersededIsTrue);
+    t.lock("k7-tok-only", "CURRENT iff a quorum shows one lease with T <= tok; A, B", {
+        Bounds { check: Check::TokOnly, extends: [0; 3], ..untimed }
+    })
+    .breaks(CurrentMeansThisLease);
     t.lock(
         "k5-repair-ignores-floor",
-        { "CURRENT if extend matches the lease only and repair ignores the floor; A e2, B" },
+        "CURRENT if extend matches the lease only and repair ignores the floor; A e2, B",
         {
             let rules = Rules { own: Own::Lease, repair_floor: false, ..V2 };
             Bounds { rules, extends: [2, 0, 0], max_p: 4, ..untimed }

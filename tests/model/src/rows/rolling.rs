@@ -33,8 +33,8 @@ fn holding(t: &mut Table) {
     t.rolling("f4-v2-noise1", "noise between rounds", Rolling { noise: 1, ..SETTLED });
     t.rolling(
         "f4-v2-noise2",
-        { "noise also between votes and repairs (such rounds do not count)" },
-        { Rolling { noise: 2, ..SETTLED } },
+        "noise also between votes and repairs (such rounds do not count)",
+        Rolling { noise: 2, ..SETTLED },
     );
     t.rolling("f4-v2-noise3-settle2", "such rounds count, settle 2", {
         Rolling { noise: 3, settle: 2, ..SETTLED }

@@ -41,13 +41,15 @@ fn handover(t: &mut Table) {
     use SessionNonce::{Handover, Shared};
     t.lock("d0-handover", "session 1 e1, session 2 e1, B; T=3", sessions(Handover, [1, 1, 0], 3))
         .slow();
-    t.lock("d0t2-handover", "the same, T=2", sessions(Handover, [1, 1, 0], 2));
+    t.lock("d0t2-handover", "the same, T=2", sessions(Handover, [1, 1, 0], 2)).slow();
     t.lock("d2-shared", "a foreign touch sets '' for good, no handover; T=2", {
         sessions(Shared, [1, 1, 0], 2)
-    });
+    })
+    .slow();
     t.lock("d4-handover-skew2", "session 1, session 2 e1, B; skew 2, T=2", {
         Bounds { skew: 2, ..sessions(Handover, [0, 1, 0], 2) }
-    });
+    })
+    .slow();
     t.lock("d5-handover-ext2", "session 1 e1, session 2 e2, B; T=2", {
         sessions(Handover, [1, 2, 0], 2)
     })
@@ -64,16 +66,18 @@ fn handover(t: &mut Table) {
         let Bounds { kind, .. } = sessions(Handover, [0; 3], 0);
         let bounds = Bounds::untimed(with(Handover), AAB, [1, 1, 0], 4).lean();
         Bounds { kind, session_end: true, ..bounds }
-    });
+    })
+    .slow();
 }
 
 fn giving_back(t: &mut Table) {
     let gives = |rule| Bounds { gives_back: true, ..sessions(rule, [0, 2, 0], 2) };
     t.lock(
         "d6-gives-back",
-        { "session 1 extends no more: session 2's cleanup deletes its lock; T=2" },
-        { gives(SessionNonce::Handover) },
-    );
+        "session 1 extends no more: session 2's cleanup deletes its lock; T=2",
+        gives(SessionNonce::Handover),
+    )
+    .slow();
     t.lock("d7-shared-gives-back", "the same without handover", gives(SessionNonce::Shared))
         .breaks(SessionGivesBack);
 }
@@ -87,6 +91,7 @@ fn beside_unary(t: &mut Table) {
     t.lock("d9s-unary-by-ballot", "the same, p > lock.p: nonce = the session's, else ''", {
         unary(SessionNonce::ByBallot)
     })
+    .slow()
     .breaks(TimedMutualExclusion);
     t.lock("d13-session-unary", "sessions 1 and 2, unary extend, e1 each, no contender; T=2", {
         Bounds {
@@ -108,15 +113,16 @@ fn more_sessions(t: &mut Table) {
     });
     t.lock(
         "d14-acquire-retry",
-        { "session 1 e1, retry of acquire e1, give-up, no contender; T=3" },
-        { Bounds { kind: RETRY, give_up: true, ..alone(Handover, AA, [1, 1, 0], 3) } },
+        "session 1 e1, retry of acquire e1, give-up, no contender; T=3",
+        Bounds { kind: RETRY, give_up: true, ..alone(Handover, AA, [1, 1, 0], 3) },
     )
     .slow();
     t.lock(
         "d15-retry-reattach",
-        { "session 1, retry of acquire, re-attach e1, no contender; T=2" },
-        { Bounds { kind: RETRY, ..alone(Handover, AAA, [0, 0, 1], 2) } },
-    );
+        "session 1, retry of acquire, re-attach e1, no contender; T=2",
+        Bounds { kind: RETRY, ..alone(Handover, AAA, [0, 0, 1], 2) },
+    )
+    .slow();
     t.lock("d16-two-sessions", "session 1 e2, session 2 e2, no contender; T=2", {
         alone(Handover, AA, [2, 2, 0], 2)
     })
@@ -132,10 +138,12 @@ fn broken(t: &mut Table) {
     t.lock("d1-by-ballot", "p > lock.p: nonce = the session's, else ''; T=2", {
         sessions(ByBallot, [1, 1, 0], 2)
     })
+    .slow()
     .breaks(TimedMutualExclusion);
     t.lock("d1l-by-ballot-lenient", "the same, but own nonce kept when p <= lock.p", {
         sessions(ByBallotLenient, [1, 1, 0], 2)
     })
+    .slow()
     .breaks(TimedMutualExclusion);
     t.lock("d3-untouched", "extend leaves the nonce alone; T=2", {
         sessions(Untouched, [1, 1, 0], 2)

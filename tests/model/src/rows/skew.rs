@@ -22,8 +22,8 @@ fn with_base(t: &mut Table) {
         .slow();
     t.lock(
         "t42e-skew2-pbase-early",
-        { "the same, p_base computed at the first legal moment, adopt late" },
-        { Bounds { early_base: true, ..skewed([0; 3], 4, 1, 2) } },
+        "the same, p_base computed at the first legal moment, adopt late",
+        Bounds { early_base: true, ..skewed([0; 3], 4, 1, 2) },
     )
     .slow();
     t.lock("t34-pbase-skew-ttls", "skew 2, ttls 1 and 2, 1 crash, A e1, T=4, lean", {
@@ -79,15 +79,15 @@ fn without_base(t: &mut Table) {
     let no_base = |bounds| Bounds { rules: Rules { p_base: false, ..V2 }, ..bounds };
     t.lock(
         "t33-nopbase-skew-ttls",
-        { "no p_base, skew 2, ttls 1 and 2, QUAR 5, A e1, T=5, lean" },
-        { no_base(Bounds { quar: 5, ..two_ttls(skewed([1, 0, 0], 5, 1, 2)) }) },
+        "no p_base, skew 2, ttls 1 and 2, QUAR 5, A e1, T=5, lean",
+        no_base(Bounds { quar: 5, ..two_ttls(skewed([1, 0, 0], 5, 1, 2)) }),
     )
     .slow();
     t.lock("t43-nopbase-skew2-quar5", "no p_base, skew 2, QUAR 5 > MAX_TTL + skew", {
         no_base(Bounds { quar: 5, ..skewed([0; 3], 5, 1, 2) })
     })
     .slow();
-    t.lock("t41-skew2-nopbase", "no p_base, skew 2 < QUAR 3", { no_base(skewed([0; 3], 4, 1, 2)) })
+    t.lock("t41-skew2-nopbase", "no p_base, skew 2 < QUAR 3", no_base(skewed([0; 3], 4, 1, 2)))
         .slow()
         .breaks(FencingTokensIncrease)
         .mutant(Mutant::NoBallotBase);

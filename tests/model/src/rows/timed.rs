@@ -22,7 +22,7 @@ pub(super) fn rows(t: &mut Table) {
         extend_ttl: 1,
         ..Bounds::timed(rules, AB, [1, 0, 0], 3)
     };
-    t.lock("t13-gt", "acquire ttl 3, extend ttl 1, T=3", ttls(V2));
+    t.lock("t13-gt", "acquire ttl 3, extend ttl 1, T=3", ttls(V2)).slow();
     t.lock("t12-no-gt", "the same, a new ttl may shorten the old one", {
         ttls(Rules { expiry_gt: false, ..V2 })
     })

@@ -14,8 +14,8 @@ fn releasing(token0: Token0, last: u8, skew: u8) -> Bounds {
 pub(super) fn rows(t: &mut Table) {
     t.lock(
         "z2-reuse-after-quorum",
-        { "tok = own p, id reused only after a quorum answered; T=2" },
-        { releasing(Token0::ReuseAfterQuorum, 2, 0) },
+        "tok = own p, id reused only after a quorum answered; T=2",
+        releasing(Token0::ReuseAfterQuorum, 2, 0),
     )
     .ignoring(&[NoZombie]);
     t.lock("z2s-reuse-after-quorum-skew2", "the same, skew 2, T=1", {
@@ -39,6 +39,7 @@ pub(super) fn rows(t: &mut Table) {
     t.lock("z1-own-ballot-skew2", "tok = own p, id reused at once, skew 2, T=1", {
         releasing(Token0::OwnBallot, 1, 2)
     })
+    .slow()
     .breaks(TimedMutualExclusion);
     t.lock("z1b-own-ballot", "the same, clocks equal up to less than a tick", {
         releasing(Token0::OwnBallot, 1, 0)
@@ -46,15 +47,16 @@ pub(super) fn rows(t: &mut Table) {
     .breaks(TimedMutualExclusion);
     t.lock(
         "z3-highest-read",
-        { "tok = highest tok a quorum showed, id reused at once, skew 2, T=1" },
-        { releasing(Token0::HighestRead, 1, 2) },
+        "tok = highest tok a quorum showed, id reused at once, skew 2, T=1",
+        releasing(Token0::HighestRead, 1, 2),
     )
     .slow()
     .breaks(TimedMutualExclusion);
     t.lock(
         "z4l-exact-late-read",
-        { "as z4, but reads that arrive after the id was used again are acted on" },
-        { releasing(Token0::ExactLateRead, 2, 0) },
+        "as z4, but reads that arrive after the id was used again are acted on",
+        releasing(Token0::ExactLateRead, 2, 0),
     )
+    .slow()
     .breaks(TimedMutualExclusion);
 }

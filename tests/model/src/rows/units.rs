@@ -17,8 +17,8 @@ pub(super) fn rows(t: &mut Table) {
     .breaks(TimedMutualExclusion);
     t.unit(
         "g3-lag1-quar3",
-        { "the old one votes for 1 tick more, QUAR = MAX_TTL + 1, A e1, T=5, lean" },
-        { failing_over(Unit::StopsAfter(1), [1, 0, 0], 5, 3).lean() },
+        "the old one votes for 1 tick more, QUAR = MAX_TTL + 1, A e1, T=5, lean",
+        failing_over(Unit::StopsAfter(1), [1, 0, 0], 5, 3).lean(),
     )
     .huge();
     t.unit("g4-lag1-quar2", "the same, QUAR = MAX_TTL, no extends, give-up", {
