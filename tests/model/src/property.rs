@@ -13,6 +13,7 @@ pub(crate) enum Property {
     SupersededLeaseStaysLost,
     LeaseSurvivesRollingRestart,
     NoZombie,
+    RevokedLeaseEnds,
     TermsNeverGoDown,
     HoldersTermIsTold,
     SessionGivesBack,
@@ -26,7 +27,7 @@ pub(crate) enum Property {
 
 impl Property {
     /// In the order of the table in the results.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::FencingTokensIncrease,
         Self::FencingTokensAreUnique,
         Self::RetryNeverLowersTheToken,
@@ -34,6 +35,7 @@ impl Property {
         Self::SupersededLeaseStaysLost,
         Self::LeaseSurvivesRollingRestart,
         Self::NoZombie,
+        Self::RevokedLeaseEnds,
         Self::TermsNeverGoDown,
         Self::HoldersTermIsTold,
         Self::SessionGivesBack,
@@ -55,6 +57,7 @@ impl Property {
             Self::SupersededLeaseStaysLost => "F3",
             Self::LeaseSurvivesRollingRestart => "F4",
             Self::NoZombie => "Z",
+            Self::RevokedLeaseEnds => "R",
             Self::TermsNeverGoDown => "W",
             Self::HoldersTermIsTold => "P",
             Self::SessionGivesBack => "G",
@@ -89,6 +92,9 @@ impl Property {
             Self::NoZombie => {
                 "Where cleanup or release was processed, no late message of that attempt creates \
                  a lock."
+            }
+            Self::RevokedLeaseEnds => {
+                "Once a ForceRelease has said REVOKED, no extend of that lease that begins later succeeds."
             }
             Self::TermsNeverGoDown => "A watcher is never told a lower term after a higher one.",
             Self::HoldersTermIsTold => "The term of a completed holder is not withheld.",

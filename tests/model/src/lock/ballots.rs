@@ -22,7 +22,7 @@ impl<const N: usize> LockModel<N> {
         }
         // Of each reading the smallest unused ballot is taken, its low part names the attempt.
         let mut drawn = Vec::new();
-        let ahead = if i == 0 { c.fast } else { 0 };
+        let ahead = if i == 1 { c.fast } else { 0 };
         for reading in (0..=c.skew + ahead).rev() {
             let base = (s.now + reading) * PER_TICK;
             let fresh = [base + 1 + i as u8, base + 4 + i as u8];

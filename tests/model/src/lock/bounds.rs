@@ -75,6 +75,21 @@ pub(crate) enum Check {
     Interval,
 }
 
+/// How ForceRelease revokes the lease of attempt 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Revoke {
+    Off,
+    /// As built: REVOKED if so many masters revoked it, show another lease or nothing that the rest
+    /// is no quorum.
+    Built,
+    /// The same, but revoke carries a ballot and raises the floor to it.
+    Raising,
+    /// As `Raising`, and of the masters counted none has seen a higher ballot.
+    AboveAllSeen,
+    /// As `AboveAllSeen`, and nothing in quarantine is counted but a lock that was revoked.
+    VotersOnly,
+}
+
 /// A unit of two processes behind one vote: master 0 is the old primary, master 3 the promoted one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Unit {
@@ -105,6 +120,7 @@ pub(crate) struct Bounds {
     /// BROKEN: a re-attach that failed cleans up too.
     pub(crate) failed_cleanup: bool,
     pub(crate) token0: Token0,
+    pub(crate) revoke: Revoke,
 
     /// Untimed: ballots are any unused ones of 1..=max_p, locks may expire at any moment.
     pub(crate) timed: bool,
@@ -120,7 +136,7 @@ pub(crate) struct Bounds {
     pub(crate) quar: u8,
     /// Any two right clocks of replicas differ by at most so many ticks.
     pub(crate) skew: u8,
-    /// The replica of attempt 0 has a wrong clock, up to so many ticks ahead of all right ones.
+    /// The replica of attempt 1 has a wrong clock, up to so many ticks ahead of all right ones.
     pub(crate) fast: u8,
     /// BROKEN: whoever adopts has a clock so many ticks behind all right ones.
     pub(crate) slow_adopter: u8,
@@ -179,6 +195,7 @@ impl Bounds {
             session_end: false,
             failed_cleanup: false,
             token0: Token0::Off,
+            revoke: Revoke::Off,
             timed: false,
             max_p,
             unique: true,

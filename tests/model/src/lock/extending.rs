@@ -5,7 +5,7 @@ use super::ballots::highest;
 use super::model::LockModel;
 use super::state::{Phase, State};
 use crate::master::message;
-use crate::property::Property::SupersededLeaseStaysLost;
+use crate::property::Property::{RevokedLeaseEnds, SupersededLeaseStaysLost};
 
 impl<const N: usize> LockModel<N> {
     /// A session that re-attaches, or unary extends: begin with the highest token the client has.
@@ -58,6 +58,7 @@ impl<const N: usize> LockModel<N> {
             b.extending = true;
             b.extend_start = s.now;
             b.superseded = self.others(i).any(|j| s.attempts[j].tok > a.tok);
+            b.revoked = self.is_revoked(s, i);
             let round = b.extends - 1;
             n.send(i, message::EXTEND << round);
             next.add(n, || {
@@ -79,7 +80,8 @@ impl<const N: usize> LockModel<N> {
         if self.bounds.rules.repair {
             n.send(i, message::REPAIR);
         }
-        let lost = a.superseded.then_some(SupersededLeaseStaysLost);
+        let revoked = a.revoked.then_some(RevokedLeaseEnds);
+        let lost = a.superseded.then_some(SupersededLeaseStaysLost).or(revoked);
         let broken = lost.or_else(|| self.holder_broken(&n, i));
         next.judge(n, broken, || {
             format!("att{i} HAS EXTENDED token {}, valid until {until}; sends repair", a.tok)

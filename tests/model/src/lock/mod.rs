@@ -19,9 +19,12 @@ mod faults;
 mod model;
 mod network;
 mod reading;
+mod revoking;
 mod state;
 mod token0;
 mod units;
 
-pub(crate) use bounds::{AAA, AAB, AB, Bounds, Check, Fresh, Kind, Stepped, Token0, Unit, Watch};
+pub(crate) use bounds::{
+    AAA, AAB, AB, Bounds, Check, Fresh, Kind, Revoke, Stepped, Token0, Unit, Watch,
+};
 pub(crate) use model::LockModel;

@@ -32,6 +32,7 @@ impl<const N: usize> LockModel<N> {
         for i in 0..self.bounds.leases.len() {
             self.deliveries(s, i, at, next);
         }
+        self.revoke_delivered(s, at, next);
         self.faults(s, at, next);
         if self.bounds.steps > 0 || self.bounds.suspects > 0 {
             self.clock_steps(s, at, next);
@@ -114,6 +115,7 @@ impl<const N: usize> Model for LockModel<N> {
         if c.check != Check::Off {
             self.token_check(s, next);
         }
+        self.revoking(s, next);
         self.replica_restarts(s, next);
         self.promotion(s, next);
         if c.timed && s.now < c.last {

@@ -35,6 +35,8 @@ pub(crate) struct Attempt {
     pub(crate) extend_start: u8,
     /// A newer lease had completed before the extend round started.
     pub(crate) superseded: bool,
+    /// The lease had been revoked before the extend round started.
+    pub(crate) revoked: bool,
     /// Ballot of the last successful extend: what repair carries.
     pub(crate) proven_p: u8,
     /// The client has given the lease up: later results grant it nothing.
@@ -60,6 +62,10 @@ pub(crate) struct State<const N: usize> {
     pub(crate) restarts: u8,
     /// When the unit's replica was promoted, plus 1; 0 = not yet.
     pub(crate) promoted: u8,
+    /// ForceRelease: the token it means, the ballot it carries, whether it has said REVOKED.
+    pub(crate) revoke_tok: u8,
+    pub(crate) revoke_p: u8,
+    pub(crate) revoked: bool,
     /// A poll or a check runs (0 no, 1 poll, 2 + attempt: check of its token).
     pub(crate) poll: u8,
     /// A newer lease than the checked one had completed before the check began.
@@ -82,6 +88,9 @@ impl<const N: usize> State<N> {
             suspects: 0,
             restarts: 0,
             promoted: 0,
+            revoke_tok: 0,
+            revoke_p: 0,
+            revoked: false,
             poll: 0,
             newer: false,
             sent: [0; 3],
@@ -110,6 +119,7 @@ impl<const N: usize> State<N> {
         a.extending = false;
         a.extend_start = 0;
         a.superseded = false;
+        a.revoked = false;
         for m in &mut self.masters {
             m.link[i].extend_ok = false;
         }

@@ -7,4 +7,4 @@ mod state;
 
 pub(crate) use rules::{BRIEF, Own, Rules, SessionNonce, V2, V2P};
 pub(crate) use scripts::{Renewal, Reply};
-pub(crate) use state::{ATTEMPTS, Loss, Master, REATTACHED, message};
+pub(crate) use state::{ATTEMPTS, Loss, Master, REATTACHED, Revocation, message};

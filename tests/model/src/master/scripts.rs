@@ -3,7 +3,10 @@
 //! `observe` and `adopt` (the `quarantine` model has those; here adoption is an event of the clock).
 
 use super::rules::{Own, Rules, SessionNonce};
-use super::state::{Lock, Master, REATTACHED};
+use super::state::{Lock, Master, REATTACHED, Revocation};
+
+/// `first` of a lock that was revoked: above every token.
+const REVOKED: u8 = u8::MAX;
 
 /// The reply of a script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +43,7 @@ impl Master {
         if self.q {
             return Reply::NotVoting;
         }
-        if self.is_locked() && self.lock.lease != lease {
+        if self.is_locked() && (self.lock.lease != lease || self.lock.first == REVOKED) {
             return Reply::Held;
         }
         if self.lock.lease == lease && self.is_proven(rules) {
@@ -137,6 +140,22 @@ impl Master {
         if rules.barrier {
             self.raise(p);
         }
+    }
+
+    /// Lets a lease end where it is: every extend of it is LOST, every repair refused, every acquire
+    /// HELD until it expires. As built, revoke has no ballot (p = 0) and raises nothing.
+    pub(crate) fn revoke(&mut self, lease: u8, tok: u8, p: u8) -> Revocation {
+        let found = match self.lock.lease {
+            0 => Revocation::Nothing,
+            other if other != lease => Revocation::Other,
+            _ if self.lock.tok > tok => Revocation::Newer,
+            _ => Revocation::Revoked,
+        };
+        if found == Revocation::Revoked {
+            self.lock.first = REVOKED;
+        }
+        self.raise(p);
+        found
     }
 
     /// Deletes exactly the lease that was read here before (not in the protocol, see `token0`).

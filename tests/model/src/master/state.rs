@@ -59,6 +59,19 @@ pub(crate) struct Snapshot {
     floor: u8,
 }
 
+/// The answer to a revoke, as far as it counts.
+#[derive(Clone, Copy, Hash, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub(crate) enum Revocation {
+    #[default]
+    Unanswered,
+    Revoked,
+    /// Another lease.
+    Other,
+    Nothing,
+    /// The lease, granted again since the token.
+    Newer,
+}
+
 /// One master.
 #[derive(Clone, Copy, Hash, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub(crate) struct Master {
@@ -72,6 +85,8 @@ pub(crate) struct Master {
     /// When the quarantine began.
     pub(crate) since: u8,
     snapshot: Snapshot,
+    /// What ForceRelease found here.
+    pub(crate) revocation: Revocation,
     /// What the poll or the check under way read here: tok, lease, first.
     pub(crate) seen: [u8; 3],
     pub(crate) link: [Link; ATTEMPTS],

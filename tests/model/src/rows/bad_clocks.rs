@@ -5,41 +5,41 @@
 use super::table::Table;
 use crate::lock::{AB, Bounds};
 use crate::master::{Rules, V2};
-use crate::property::Property::FencingTokensIncrease;
+use crate::property::Property::{FencingTokensIncrease, SupersededLeaseStaysLost};
 
 /// Masters refuse what is more than SKEW ahead of their own clock.
 const GUARDED: Rules = Rules { ahead: Some(2), ..V2 };
 
-/// A's replica has a clock up to 4 ticks ahead, four times SKEW.
+/// B's replica has a clock up to 4 ticks ahead, four times SKEW.
 fn poisoned(rules: Rules, extends: [u8; 3], last: u8, crashes: u8) -> Bounds {
     Bounds { crashes, skew: 1, fast: 3, ..Bounds::timed(rules, AB, extends, last).lean() }
 }
 
 pub(super) fn rows(t: &mut Table) {
-    t.lock("h0-ahead", "A's clock up to 4 ahead, AHEAD, QUAR 3 > 2 x SKEW; 1 crash, T=4, lean", {
+    t.lock("h0-ahead", "B's clock up to 4 ahead, AHEAD, QUAR 3 > 2 x SKEW; 1 crash, T=4, lean", {
         poisoned(GUARDED, [0; 3], 4, 1)
     })
     .slow();
-    t.lock("h0e-ahead-ext", "the same, A e1, B", poisoned(GUARDED, [1, 0, 0], 4, 1)).slow();
+    t.lock("h0e-ahead-ext", "the same, A, B e1", poisoned(GUARDED, [0, 1, 0], 4, 1)).slow();
     t.lock("h0c-ahead-giveup", "the same as h0, with give-up, T=3: cleanup is not refused", {
-        Bounds { give_up: true, quar: 3, ..poisoned(GUARDED, [0; 3], 3, 1) }
+        Bounds { give_up: true, ..poisoned(GUARDED, [0; 3], 3, 1) }
     })
     .slow();
-    t.lock("h1-no-ahead", "no AHEAD", poisoned(V2, [0; 3], 4, 1))
-        .slow()
-        .breaks(FencingTokensIncrease);
-    t.lock("h2-quar-under-skew2", "AHEAD, QUAR 2 = 2 x SKEW, no more", {
-        Bounds { quar: 2, ..poisoned(GUARDED, [0; 3], 4, 1) }
-    })
-    .slow()
-    .breaks(FencingTokensIncrease);
-    t.lock("h3-slow-adopter", "right clocks, but whoever adopts is 3 ticks slow", {
-        Bounds { fast: 0, slow_adopter: 3, ..poisoned(GUARDED, [0; 3], 4, 1) }
-    })
-    .slow()
-    .breaks(FencingTokensIncrease);
     t.lock("h4-no-loss", "no AHEAD, no loss: any ballot is safe; A e1, B, T=3, lean", {
         poisoned(V2, [1, 0, 0], 3, 0)
     })
     .slow();
+    t.lock("h1-no-ahead", "as h0 without AHEAD", poisoned(V2, [0; 3], 4, 1))
+        .slow()
+        .breaks(FencingTokensIncrease);
+    t.lock("h2-quar-2-skew", "as h0, QUAR 2 = 2 x SKEW, no more", {
+        Bounds { quar: 2, ..poisoned(GUARDED, [0; 3], 4, 1) }
+    })
+    .slow()
+    .breaks(FencingTokensIncrease);
+    t.lock("h3-slow-adopter", "equal clocks, but whoever adopts is 3 ticks slow; A e2, B, T=4", {
+        Bounds { skew: 0, fast: 0, slow_adopter: 3, ..poisoned(GUARDED, [2, 0, 0], 4, 1) }
+    })
+    .slow()
+    .breaks(SupersededLeaseStaysLost);
 }

@@ -7,6 +7,7 @@ mod clock_steps;
 mod loss;
 mod quarantine;
 mod reading;
+mod revocation;
 mod rolling;
 mod sessions;
 mod skew;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Row> {
     sessions::rows(&mut table);
     token0::rows(&mut table);
     reading::rows(&mut table);
+    revocation::rows(&mut table);
     rolling::rows(&mut table);
     quarantine::rows(&mut table);
     units::rows(&mut table);
