@@ -62,3 +62,30 @@ fn every_rule_that_the_engine_can_lose_has_a_row() {
         assert!(broken, "{mutant:?} has no negative control");
     }
 }
+
+/// A row that is renamed takes its mention along.
+#[test]
+fn decision_records_name_rows_that_exist() {
+    let rows = rows::all();
+    let records = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/adr");
+    let mut named = 0;
+    for record in std::fs::read_dir(records).unwrap() {
+        let path = record.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for name in text.split('`').skip(1).step_by(2).filter(|name| looks_like_a_row(name)) {
+            let exists = |row: &Row| row.name == name || row.name.starts_with(&format!("{name}-"));
+            assert!(rows.iter().any(exists), "{}: there is no row {name}", path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 30, "only {named} rows are named: were the records moved?");
+}
+
+/// A letter, a number, and perhaps words.
+fn looks_like_a_row(name: &str) -> bool {
+    let number = name.trim_start_matches(|c: char| c.is_ascii_lowercase());
+    let letters = name.len() - number.len();
+    (1..=2).contains(&letters)
+        && number.starts_with(|c: char| c.is_ascii_digit())
+        && number.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}

@@ -37,8 +37,8 @@ pub(super) fn rows(t: &mut Table) {
     })
     .slow()
     .breaks(FencingTokensIncrease);
-    t.lock("h3-slow-adopter", "equal clocks, but whoever adopts is 3 ticks slow; A e2, B, T=4", {
-        Bounds { skew: 0, fast: 0, slow_adopter: 3, ..poisoned(GUARDED, [2, 0, 0], 4, 1) }
+    t.lock("h3-slow-adopter", "equal clocks, but whoever adopts is 4 ticks slow; A e2, B, T=4", {
+        Bounds { skew: 0, fast: 0, slow_adopter: 4, ..poisoned(GUARDED, [2, 0, 0], 4, 1) }
     })
     .slow()
     .breaks(SupersededLeaseStaysLost);

@@ -47,11 +47,11 @@ fn one_crash(t: &mut Table) {
     t.lock("t70-crash1-ext2-ext1", "1 crash, A e2, B e1, T=5, lean", {
         crashing([2, 1, 0], 5, 1).lean()
     })
-    .huge();
+    .slow();
     t.lock("t66-AAB-crash1-reuse", "AAB, 1 crash, reuse after release, T=3, no give-up", {
         Bounds { crashes: 1, give_up: false, ..Bounds::timed(V2, AAB, [0; 3], 3) }
     })
-    .huge();
+    .slow();
     t.lock("w2-watch-loss", "watcher of pairs, 1 crash, T=4, lean", {
         Bounds { watch: Watch::Pair, ..crashing([0; 3], 4, 1).lean() }
     })
@@ -90,7 +90,7 @@ fn more_crashes(t: &mut Table) {
         Bounds { losses: &[Loss::All, Loss::Nothing], ..crashing([1, 0, 0], 4, 3).lean() }
     })
     .slow();
-    t.lock("t76-crash3-T8", "3 crashes, A, B, T=8, lean", crashing([0; 3], 8, 3).lean()).slow();
+    t.lock("t76-crash3-T6", "3 crashes, A, B, T=6, lean", crashing([0; 3], 6, 3).lean()).slow();
 }
 
 fn flushes(t: &mut Table) {

@@ -16,7 +16,7 @@ pub(super) fn rows(t: &mut Table) {
     t.lock("t11v-reuse-release-by-tok", "AAB, lease id reused after release, T=3", {
         Bounds::timed(V2, AAB, [0; 3], 3)
     })
-    .huge();
+    .slow();
     let ttls = |rules: Rules| Bounds {
         ttl: [3; 3],
         extend_ttl: 1,
