@@ -154,20 +154,14 @@ fn markdown(rows: &[Row], wanted: &[&Row], outcomes: &[Outcome]) {
     for property in Property::ALL {
         say(&format!("| {property} | {} |", property.sentence()));
     }
-    for (title, holding) in [("What holds", true), ("Broken variants", false)] {
-        say(&format!("\n## {title}\n"));
-        let column = if holding { "" } else { " engine's mutant |" };
-        let line = if holding { "" } else { "---|" };
-        say(&format!("| row | configuration | result | states |{column}\n|---|---|---|---|{line}"));
-        for row in rows.iter().filter(|row| (row.expect == Expect::Holds) == holding) {
-            let at = wanted.iter().position(|other| other.name == row.name);
-            let (result, states) = match at {
-                Some(at) => (found(row, &outcomes[at]), outcomes[at].states.to_string()),
-                None => ("not explored here (size)".to_owned(), String::new()),
-            };
-            let mutant = row.mutant.map(|mutant| format!("{mutant:?}")).unwrap_or_default();
-            let column = if holding { String::new() } else { format!(" {mutant} |") };
-            say(&format!("| {} | {} | {result} | {states} |{column}", row.name, row.words));
-        }
+    say("\n| row | configuration | result | states | engine's mutant |\n|---|---|---|---|---|");
+    for row in rows {
+        let at = wanted.iter().position(|other| other.name == row.name);
+        let (result, states) = match at {
+            Some(at) => (found(row, &outcomes[at]), outcomes[at].states.to_string()),
+            None => ("not explored here (size)".to_owned(), String::new()),
+        };
+        let mutant = row.mutant.map(|mutant| format!("{mutant:?}")).unwrap_or_default();
+        say(&format!("| {} | {} | {result} | {states} | {mutant} |", row.name, row.words));
     }
 }
