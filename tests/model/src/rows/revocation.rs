@@ -17,7 +17,7 @@ pub(super) fn rows(t: &mut Table) {
     t.lock(
         "r0-built-contender",
         "revoke as built: exclusion, tokens; A e1, B, T=3 (R not judged)",
-        { revoking(Revoke::Built, AB, [1, 0, 0], 3) },
+        revoking(Revoke::Built, AB, [1, 0, 0], 3),
     )
     .slow()
     .ignoring(&[RevokedLeaseEnds]);
@@ -34,7 +34,7 @@ pub(super) fn rows(t: &mut Table) {
     t.lock(
         "r3-above-all-seen",
         "and no master counted has seen a higher one; A e2, skew 2, T=3",
-        { Bounds { skew: 2, ..revoking(Revoke::AboveAllSeen, A, [2, 0, 0], 3) } },
+        Bounds { skew: 2, ..revoking(Revoke::AboveAllSeen, A, [2, 0, 0], 3) },
     )
     .slow();
     t.lock("r4-above-all-seen-crash", "the same, equal clocks, 1 crash, T=2", {
@@ -45,7 +45,7 @@ pub(super) fn rows(t: &mut Table) {
     t.lock(
         "r5-voters-only",
         "proposed: and no quarantine counts, but a revoked lock; A e2, 1 crash, T=5",
-        { Bounds { crashes: 1, ..revoking(Revoke::VotersOnly, A, [2, 0, 0], 5) } },
+        Bounds { crashes: 1, ..revoking(Revoke::VotersOnly, A, [2, 0, 0], 5) },
     )
     .slow();
     t.lock("r5s-voters-only-skew", "the same, skew 1, QUAR 2, A e2, 1 crash, T=3", {
