@@ -1,6 +1,7 @@
 //! The atomic scripts, one function a script, to be read beside `docs/protocol.md` and
 //! `server/src/masters/redis/lua`. What is absent: holder and metadata, foreign values, `cfg`,
-//! `observe` and `adopt` (the `quarantine` model has those; here adoption is an event of the clock).
+//! `observe`
+//! and `adopt` (the `quarantine` model has those; here adoption is an event of the clock).
 
 use super::rules::{Own, Rules, SessionNonce};
 use super::state::{Lock, Master, REATTACHED, Revocation};
