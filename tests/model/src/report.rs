@@ -18,7 +18,7 @@ type Clock = std::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 const LEGEND: &str = "\
-Written by the model itself (`make -s model ROWS=\"--markdown all\"`); README.md beside it says how to
+Written by the model itself (`make -s model ROWS=\"--markdown most\"`); README.md beside it says how to
 read a row. A row that holds was explored completely; a broken variant must break what it names.
 A, B = leases with one attempt each, AAB = two attempts (or sessions) of one lease and a contender;
 rN = acquire rounds, eN = extend rounds; T = last tick; lean = no explicit release and nobody gives up;

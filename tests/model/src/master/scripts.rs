@@ -1,7 +1,7 @@
 //! The atomic scripts, one function a script, to be read beside `docs/protocol.md` and
-//! `server/src/masters/redis/lua`. What is absent: holder and metadata, foreign values, `cfg`,
-//! `observe`
-//! and `adopt` (the `quarantine` model has those; here adoption is an event of the clock).
+//! `server/src/masters/redis/lua`. What is absent: holder and metadata, foreign values, `cfg`, LATE and
+//! AHEAD (`lock/network.rs`, as they look at a clock), and observe and adopt, which the `quarantine`
+//! model has: here adoption is one event.
 
 use super::rules::{Own, Rules, SessionNonce};
 use super::state::{Lock, Master, REATTACHED, Revocation};
