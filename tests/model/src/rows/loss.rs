@@ -143,6 +143,6 @@ fn five_masters(t: &mut Table) {
     t.lock5("n5-timed", "N=5, 1 crash, T=4, no release", {
         Bounds { release: false, ..crashing([0; 3], 4, 1) }
     })
-    .huge();
+    .slow();
     t.lock5("n5-crash2", "N=5, 2 crashes, T=3, lean", crashing([0; 3], 3, 2).lean()).slow();
 }

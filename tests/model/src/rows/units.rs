@@ -20,7 +20,7 @@ pub(super) fn rows(t: &mut Table) {
         "the old one votes for 1 tick more, QUAR = MAX_TTL + 1, A e1, T=5, lean",
         failing_over(Unit::StopsAfter(1), [1, 0, 0], 5, 3).lean(),
     )
-    .huge();
+    .slow();
     t.unit("g4-lag1-quar2", "the same, QUAR = MAX_TTL, no extends, give-up", {
         failing_over(Unit::StopsAfter(1), [0; 3], 5, 2)
     })
