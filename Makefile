@@ -8,7 +8,7 @@ SHELL := /bin/bash
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
 ADMIN_LISTEN ?= 127.0.0.1:7421
-ROWS ?= all
+ROWS ?= most
 SEEDS ?= 1000
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
@@ -43,7 +43,7 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 	cargo clippy --workspace --all-targets $(FEATURES) --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(FEATURES) --locked
 
-model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
+model: ## check the protocol's model; ROWS="u t6 ..." for some rows, ROWS=all for the largest too, TRACE=1 for traces
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
 
 sim: ## simulate whole deployments in virtual time; SEEDS=n, or SEED=k to replay one with its event log
