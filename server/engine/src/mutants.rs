@@ -64,7 +64,7 @@ pub enum Mutant {
     ValidityWithoutDrift,
     /// The last who came is served first.
     LastComeFirst,
-    /// The term of a leader is the quorum's largest, whatever the interval (w5).
+    /// The term of a leader is the q-th largest token, whatever the intervals (w5).
     TermOutsideInterval,
     /// A Hold whose lease runs out is not told so.
     LossNotTold,

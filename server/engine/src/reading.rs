@@ -180,7 +180,9 @@ fn leader(locks: &[(&Lock, Duration)], lease: LeaseHash, params: &Params) -> Opt
         |term: &Ballot| mine.iter().filter(|(lock, _)| shows(lock, *term)).count() >= quorum;
     let mut token = mine.iter().map(|(lock, _)| lock.token).filter(agreed).max()?;
     if params.mutants.has(Mutant::TermOutsideInterval) {
-        token = mine.iter().map(|(lock, _)| lock.token).max()?;
+        let mut tokens: Vec<Ballot> = mine.iter().map(|(lock, _)| lock.token).collect();
+        tokens.sort_unstable_by(|a, b| b.cmp(a));
+        token = *tokens.get(quorum - 1)?;
     }
     let mut remaining: Vec<Duration> = mine.iter().map(|(_, remaining)| *remaining).collect();
     remaining.sort_unstable_by(|a, b| b.cmp(a));

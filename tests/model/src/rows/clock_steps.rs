@@ -5,6 +5,7 @@ use super::table::Table;
 use crate::lock::{AB, Bounds, Fresh, Stepped};
 use crate::master::{Rules, V2};
 use crate::property::Property::TimedMutualExclusion;
+use holdfast_engine::Mutant;
 
 fn stepping(extends: [u8; 3], last: u8) -> Bounds {
     Bounds { steps: 1, ..Bounds::timed(V2, AB, extends, last).lean() }
@@ -16,7 +17,8 @@ pub(super) fn rows(t: &mut Table) {
     t.lock("s1-no-late", "scripts of a replica that saw the old clock still vote", {
         Bounds { rules: Rules { late: false, ..V2 }, ..stepping([0; 3], 4) }
     })
-    .breaks(TimedMutualExclusion);
+    .breaks(TimedMutualExclusion)
+    .mutant(Mutant::VoteLate);
     t.lock("s2-remeasure", "LATE, but the replica just measures again: no suspect", {
         Bounds { stepped: Stepped::Remeasure, ..stepping([0; 3], 4) }
     })

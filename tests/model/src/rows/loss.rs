@@ -117,7 +117,8 @@ fn quarantine(t: &mut Table) {
     t.lock("t20-quar-short", "QUAR 1 < ttl 2, 1 crash, T=4", {
         Bounds { quar: 1, ..crashing([0; 3], 4, 1) }
     })
-    .breaks(TimedMutualExclusion);
+    .breaks(TimedMutualExclusion)
+    .mutant(Mutant::NoQuarantine);
     let with = |rules: Rules, extends, last| Bounds { rules, ..crashing(extends, last, 1).lean() };
     t.lock(
         "t60-brief-crash1-ext2",

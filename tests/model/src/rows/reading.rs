@@ -8,6 +8,7 @@ use crate::property::Property::{
     CurrentIsTrue, CurrentMeansThisLease, FencingTokensIncrease, HoldersTermIsTold, NoZombie,
     SupersededIsTrue, SupersededLeaseStaysLost, TermsNeverGoDown, TimedMutualExclusion,
 };
+use holdfast_engine::Mutant;
 
 /// B makes two rounds.
 const TWICE: [u8; 3] = [1, 2, 1];
@@ -40,7 +41,8 @@ fn watching(t: &mut Table) {
     t.lock("w5-per-lease", "q-th largest tok, never below one sent for that lease; A, B r2", {
         untimed(Watch::Largest, TWICE, [0; 3], 4)
     })
-    .breaks(TermsNeverGoDown);
+    .breaks(TermsNeverGoDown)
+    .mutant(Mutant::TermOutsideInterval);
     t.lock(
         "w6-per-watch",
         "the same, another lease with a lower term is withheld; A e1, B r2",

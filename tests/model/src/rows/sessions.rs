@@ -6,6 +6,7 @@ use super::table::Table;
 use crate::lock::{AAA, AAB, Bounds, Kind};
 use crate::master::{Rules, SessionNonce, V2};
 use crate::property::Property::{HolderKeepsItsLocks, SessionGivesBack, TimedMutualExclusion};
+use holdfast_engine::Mutant;
 
 const AA: &[u8] = &[1, 1];
 const RETRY: [Kind; 3] = [Kind::Acquire, Kind::Acquire, Kind::Reattach];
@@ -152,7 +153,8 @@ fn broken(t: &mut Table) {
     t.lock("d8-failed-cleans-up", "a re-attach that failed sends cleanup; session 2 e1, T=2", {
         Bounds { failed_cleanup: true, ..sessions(Handover, [0, 1, 0], 2) }
     })
-    .breaks(TimedMutualExclusion);
+    .breaks(TimedMutualExclusion)
+    .mutant(Mutant::UnreadTakesBack);
     t.lock("d11-chain", "as d10b, T=2, but a re-attached session takes over from another one", {
         alone(Chain, AAA, [0, 1, 1], 2)
     })
