@@ -3,17 +3,20 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model image chart fmt
+.PHONY: help run test lint model fuzz image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
 ADMIN_LISTEN ?= 127.0.0.1:7421
 ROWS ?= all
+CASES ?= 1000000
+SEED ?= 1
+TARGET ?=
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint fuzz image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +48,10 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 
 model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
+
+fuzz: ## bad input for everything that reads; CASES=n, TARGET=name for one of them, SEED=n for other cases
+	@$(SETUP)/redis.sh
+	cargo run --locked --quiet --profile fuzz -p holdfast-fuzz -- --cases $(CASES) --seed $(SEED) $(TARGET:%=--target %)
 
 image: ## build the image with buildah, run it hardened with podman, and check what it does
 	@tests/image/image.sh
