@@ -31,7 +31,7 @@ fn key_text(path: &[String]) -> String {
             text.push_str(&format!("[{part}]"));
         } else {
             let dot = if text.is_empty() { "" } else { "." };
-            let part = if part.is_empty() { "\"\"" } else { part };
+            let part = if part.is_empty() && text.is_empty() { "\"\"" } else { part };
             text.push_str(&format!("{dot}{part}"));
         }
     }
@@ -121,7 +121,12 @@ mod tests {
         for (text, expected) in [
             ("[lease]\nmax_tll = '5s'", "lease.max_tll: unknown key; did you mean `max_ttl`?"),
             ("[quorum]\ncolour = 1", "quorum.colour: unknown key; known here: clock_skew"),
-            ("[watch]\n'' = 1", "watch.\"\": unknown key; known here: poll_interval"),
+            ("[watch]\n'' = 1", "watch.: unknown key; known here: poll_interval"),
+            (
+                "[\"\"]",
+                "\"\": unknown key; known here: restart_policy, key_format, namespace, grpc, \
+                       admin, lease, quorum, limits, watch, log, telemetry, masters",
+            ),
             ("[watch]\npoll = '5s'", "watch.poll: unknown key; known here: poll_interval"),
             (
                 "limits.max_stream = 1",

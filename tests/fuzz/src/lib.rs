@@ -2,11 +2,14 @@
 //! without bound, and always an answer that names what is wrong.
 //!
 //! ```text
-//! hunt       so many cases, shrunk when one fails
-//! panics     also those in tasks             memory    at its worst moment, and over time
-//! values     fields with a taste for edges   messages  made of them
-//! rules      which fields are wrong          statuses  what an error must say
-//! targets    what is hunted, a file each
+//! targets      what is hunted, a file each
+//! hunt         so many cases, shrunk when one fails
+//! panics       also those in tasks             memory    at its worst moment, and over time
+//! values       fields with a taste for edges   messages  made of them
+//! rules        which fields are wrong          statuses  what an error must say
+//! resp         values on the wire of Redis     scripts   what is asked, answered and stored
+//! fake_master  answers what it is told to      bench     a connection to it
+//! served       a replica in this process, and a lease that somebody holds
 //! ```
 //!
 //! `make fuzz` runs as long as you like, `make test` a little of each target. Deliberately absent: what
