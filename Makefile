@@ -3,18 +3,19 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model sim mutants image chart fmt
+.PHONY: help run test lint model sim mutants fuzz image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
 ADMIN_LISTEN ?= 127.0.0.1:7421
 ROWS ?= most
 SEEDS ?= 1000
+CASES ?= 1000000
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint fuzz image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,10 @@ sim: ## simulate whole deployments in virtual time; SEEDS=n, or SEED=k to replay
 mutants: ## take each rule of the protocol away, and say which seed shows it; SEEDS=n
 	cargo build --release --locked --quiet -p holdfast-sim
 	@$${CARGO_TARGET_DIR:-target}/release/holdfast-sim --mutants --seeds $(SEEDS)
+
+fuzz: ## bad input for everything that reads; CASES=n, TARGET=name for one of them, SEED=n for other cases
+	@$(SETUP)/redis.sh
+	cargo run --locked --quiet --profile fuzz -p holdfast-fuzz -- --cases $(CASES) --seed $(or $(SEED),1) $(TARGET:%=--target %)
 
 image: ## build the image with buildah, run it hardened with podman, and check what it does
 	@tests/image/image.sh
