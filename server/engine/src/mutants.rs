@@ -46,8 +46,6 @@ pub enum Mutant {
     VoteLate,
     /// What a master shows is believed although its clock stepped (k6).
     ReadLate,
-    /// Ballots that were drawn while the wall clock was wrong outlive that.
-    BallotsOutliveClock,
     /// Cleanup raises no floor (u8).
     CleanupWithoutBarrier,
     /// Extend brings a lock back that is gone.
@@ -74,7 +72,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 31] = [
         Self::MixedRounds,
         Self::RegressingReaccept,
         Self::ExtendByLease,
@@ -95,7 +93,6 @@ impl Mutant {
         Self::NoQuarantine,
         Self::VoteLate,
         Self::ReadLate,
-        Self::BallotsOutliveClock,
         Self::CleanupWithoutBarrier,
         Self::ExtendResurrects,
         Self::ExtendRevoked,

@@ -481,9 +481,6 @@ impl Replica {
         if !self.clock_fits(now) {
             return (0, Ballot::REVOKED);
         }
-        if self.params.mutants.has(Mutant::BallotsOutliveClock) {
-            return (now.wall_micros, Ballot::REVOKED);
-        }
         let bound = now.wall_micros + self.params.clock_skew.as_micros() as u64;
         (now.wall_micros, Ballot(bound))
     }
