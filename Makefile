@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model sim mutants fuzz image chart fmt
+.PHONY: help run test lint model sim mutants chaos fuzz image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -11,11 +11,12 @@ ADMIN_LISTEN ?= 127.0.0.1:7421
 ROWS ?= most
 SEEDS ?= 1000
 CASES ?= 1000000
+MINUTES ?= 10
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint fuzz image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint chaos fuzz image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +59,13 @@ mutants: ## take each rule of the protocol away, and say which seed shows it; SE
 fuzz: ## bad input for everything that reads; CASES=n, TARGET=name for one of them, SEED=n for other cases
 	@$(SETUP)/redis.sh
 	cargo run --locked --quiet --profile fuzz -p holdfast-fuzz -- --cases $(CASES) --seed $(or $(SEED),1) $(TARGET:%=--target %)
+
+# holdfastd by itself: together with the tests, it would be built with what they switch on.
+chaos: ## break a real deployment while it is used, and check what its clients saw; MINUTES=, SEED=, REPORT=file.md
+	@$(SETUP)/redis.sh
+	@$(SETUP)/valkey.sh
+	cargo build --release --locked -p holdfast-server --bin holdfastd
+	cargo run --release --locked -p holdfast-chaos -- run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 image: ## build the image with buildah, run it hardened with podman, and check what it does
 	@tests/image/image.sh

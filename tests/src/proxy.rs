@@ -51,6 +51,7 @@ impl Proxy {
             requests_held: watch::Sender::new(false),
             replies_held: watch::Sender::new(false),
             accepted: AtomicUsize::new(0),
+            disturbed: AtomicUsize::new(0),
         });
         let running = Some(Running::start(&socket, &network)?);
         Ok(Proxy { address, socket, network, running })
@@ -64,6 +65,11 @@ impl Proxy {
     /// How many connections it has accepted.
     pub fn accepted(&self) -> usize {
         self.network.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many times something that was under way was delayed or held back.
+    pub fn disturbed(&self) -> usize {
+        self.network.disturbed.load(Ordering::Relaxed)
     }
 
     /// From here on everything arrives this much later, in each direction.
@@ -83,13 +89,12 @@ impl Proxy {
         self.network.replies_held.send_replace(true);
     }
 
-    /// Closes all connections and refuses new ones.
-    pub async fn cut(&mut self) {
-        if let Some(running) = self.running.take() {
-            // Closing it would not do: a process that is just being started has a copy of it.
-            let _ = self.socket.shutdown(Shutdown::Both);
-            running.stop().await;
-        }
+    /// Closes all connections and refuses new ones. How many connections it broke.
+    pub async fn cut(&mut self) -> usize {
+        let Some(running) = self.running.take() else { return 0 };
+        // Closing it would not do: a process that is just being started has a copy of it.
+        let _ = self.socket.shutdown(Shutdown::Both);
+        running.stop().await
     }
 
     /// Undoes `delay`, `hang`, `hang_replies` and `cut`.
@@ -112,6 +117,7 @@ struct Network {
     requests_held: watch::Sender<bool>,
     replies_held: watch::Sender<bool>,
     accepted: AtomicUsize,
+    disturbed: AtomicUsize,
 }
 
 impl Network {
@@ -145,6 +151,9 @@ impl Network {
                     Ok(_) => {}
                 }
                 let delay = Duration::from_micros(self.delay_micros.load(Ordering::Relaxed));
+                if !delay.is_zero() {
+                    self.disturbed.fetch_add(1, Ordering::Relaxed);
+                }
                 if under_way.send((Instant::now() + delay, chunk.freeze())).await.is_err() {
                     return;
                 }
@@ -153,6 +162,9 @@ impl Network {
         let write = async move {
             while let Some((due, chunk)) = arriving.recv().await {
                 sleep_until(due).await;
+                if *held.borrow() {
+                    self.disturbed.fetch_add(1, Ordering::Relaxed);
+                }
                 if held.wait_for(|held| !held).await.is_err() || to.write_all(&chunk).await.is_err()
                 {
                     return;
@@ -172,7 +184,8 @@ impl Network {
 #[derive(Debug)]
 struct Running {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    /// How many connections were open at its end.
+    task: JoinHandle<usize>,
 }
 
 impl Running {
@@ -196,15 +209,17 @@ impl Running {
                 }
             }
             drop(listener);
+            let open = connections.len();
             connections.shutdown().await;
+            open
         });
         Ok(Running { stop, task })
     }
 
     /// Returns when no socket is open any more.
-    async fn stop(self) {
+    async fn stop(self) -> usize {
         // An error in either means that it has stopped already.
         let _ = self.stop.send(());
-        let _ = self.task.await;
+        self.task.await.unwrap_or_default()
     }
 }

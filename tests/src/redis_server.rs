@@ -36,6 +36,8 @@ const PORT_TAKEN: &str = "Address already in use";
 /// How to start a redis-server. The default: a free port, no password, no disk, the real clock.
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
+    /// The program; `None`: redis-server.
+    pub program: Option<PathBuf>,
     /// The port; `None`: one that is free.
     pub port: Option<u16>,
     /// `requirepass`.
@@ -71,7 +73,7 @@ pub struct RedisServer {
     options: RedisOptions,
     port: u16,
     process: Process,
-    dumps: usize,
+    copies: usize,
     directory: TempDir,
 }
 
@@ -87,7 +89,7 @@ impl RedisServer {
             let port = options.port.unwrap_or_else(ports::free);
             match boot(&options, port, directory.path(), &memory).await? {
                 Boot::Ready(process) => {
-                    let server = RedisServer { options, port, process, dumps: 0, directory };
+                    let server = RedisServer { options, port, process, copies: 0, directory };
                     server.check_ready().await?;
                     return Ok(server);
                 }
@@ -197,11 +199,24 @@ impl RedisServer {
         self.restart_with(Memory::Disk).await
     }
 
+    /// The same with an append-only file of before, from `copy_of_disk`.
+    pub async fn restart_from_copy(&mut self, copy: &Path) -> Result<()> {
+        self.restart_with(Memory::Copy(copy.to_owned())).await
+    }
+
+    /// Copies what it has on disk; the copy stays as it is, and exists as long as this handle.
+    pub fn copy_of_disk(&mut self) -> Result<PathBuf> {
+        self.copies += 1;
+        let copy = self.directory.path().join(format!("copy-{}", self.copies));
+        copy_directory(&data_directory(self.directory.path()), &copy)?;
+        Ok(copy)
+    }
+
     /// Saves its memory to a file that stays as it is, and exists as long as this handle.
     pub async fn save_dump(&mut self) -> Result<PathBuf> {
         let () = self.command(&["SAVE"]).await?;
-        self.dumps += 1;
-        let dump = self.directory.path().join(format!("{}.rdb", self.dumps));
+        self.copies += 1;
+        let dump = self.directory.path().join(format!("{}.rdb", self.copies));
         fs::copy(data_directory(self.directory.path()).join("dump.rdb"), &dump)?;
         Ok(dump)
     }
@@ -274,6 +289,7 @@ enum Memory {
     Empty,
     Dump(PathBuf),
     Disk,
+    Copy(PathBuf),
 }
 
 enum Boot {
@@ -292,7 +308,10 @@ async fn boot(
         if data.exists() {
             fs::remove_dir_all(&data)?;
         }
-        fs::create_dir(&data)?;
+        match memory {
+            Memory::Copy(copy) => copy_directory(copy, &data)?,
+            _ => fs::create_dir(&data)?,
+        }
     }
     if let Memory::Dump(dump) = memory {
         fs::copy(dump, data.join("dump.rdb")).with_context(|| format!("copying {dump:?}"))?;
@@ -301,8 +320,9 @@ async fn boot(
     fs::write(&config, config_text(options, port, &data, memory))?;
 
     let environment = options.wall_clock.as_ref().map(WallClock::environment).transpose()?;
-    let name = format!("redis-server {port}");
-    let process = Process::spawn(name, "redis-server", |command| {
+    let program = options.program.clone().unwrap_or_else(|| "redis-server".into());
+    let name = format!("{} {port}", program.display());
+    let process = Process::spawn(name, program, |command| {
         command.arg(&config).envs(environment.into_iter().flatten());
     })?;
     match process.wait_for_line(READY, START_TIMEOUT).await {
@@ -340,6 +360,22 @@ fn config_text(options: &RedisOptions, port: u16, data: &Path, memory: &Memory) 
     }
     lines.extend(options.config.iter().cloned());
     lines.join("\n") + "\n"
+}
+
+fn copy_directory(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let (from, to) = {
+            let entry = entry?;
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if from.is_dir() {
+            copy_directory(&from, &to)?;
+        } else {
+            fs::copy(&from, &to).with_context(|| format!("copying {from:?}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn data_directory(directory: &Path) -> PathBuf {

@@ -8,16 +8,18 @@
 //! and expiry follow with the next command, in scripts too. Only what Redis does by itself lags by its
 //! timers: DBSIZE still counts an expired key that nobody has asked for.
 
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
-use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
+
+use crate::binaries;
 
 const SOURCE: &str = include_str!("../wallclock/wallclock.c");
 
@@ -76,10 +78,8 @@ fn library() -> Result<&'static Path> {
 /// Compiles into the target directory, under a name that changes with the source. The last step is a
 /// rename, so that test processes that do it at the same time never see half a file.
 fn compile() -> Result<PathBuf> {
-    let executable = env::current_exe()?;
-    let target =
-        executable.ancestors().nth(3).context("the test is not in target/<profile>/deps")?;
-    let directory = target.join("tmp");
+    let profile = binaries::profile()?;
+    let directory = profile.parent().context("cargo builds into target/<profile>")?.join("tmp");
     fs::create_dir_all(&directory)?;
 
     let mut hasher = DefaultHasher::new();

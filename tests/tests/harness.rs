@@ -131,6 +131,19 @@ async fn an_append_only_file_survives_where_it_should() {
 }
 
 #[tokio::test]
+async fn an_older_append_only_file_comes_back_as_often_as_wanted() {
+    let options = RedisOptions { append_only: true, ..RedisOptions::default() };
+    let mut server = RedisServer::start(options).await.unwrap();
+    let () = server.command(&["SET", "key", "old"]).await.unwrap();
+    let copy = server.copy_of_disk().unwrap();
+    for _ in 0..2 {
+        let () = server.command(&["SET", "key", "new"]).await.unwrap();
+        server.restart_from_copy(&copy).await.unwrap();
+        assert_eq!(server.command::<String>(&["GET", "key"]).await.unwrap(), "old");
+    }
+}
+
+#[tokio::test]
 async fn a_flushed_server_is_empty_and_the_same() {
     let server = redis().await.unwrap();
     let () = server.command(&["SET", "key", "value"]).await.unwrap();
@@ -323,6 +336,7 @@ async fn a_proxy_delays_holds_back_and_cuts() {
     ping(&mut stream).await.unwrap();
     pong(&mut stream).await.unwrap();
     assert!(sent.elapsed() >= 2 * delay, "{:?}", sent.elapsed());
+    assert_eq!(proxy.disturbed(), 2);
 
     proxy.resume().unwrap();
     proxy.hang();
@@ -334,7 +348,8 @@ async fn a_proxy_delays_holds_back_and_cuts() {
     pong(&mut stream).await.unwrap();
     pong(&mut second).await.unwrap();
 
-    proxy.cut().await;
+    assert_eq!(proxy.cut().await, 2);
+    assert_eq!(proxy.cut().await, 0);
     assert!(timeout(BOUND, stream.read_u8()).await.unwrap().is_err());
     assert!(TcpStream::connect(proxy.address()).await.is_err());
     proxy.resume().unwrap();
