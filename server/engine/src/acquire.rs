@@ -115,6 +115,11 @@ impl Acquire {
         &self.claim
     }
 
+    /// The ballot of this round.
+    pub fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
     /// The answers of this round.
     pub fn tally(&self) -> &Tally {
         &self.tally

@@ -34,10 +34,12 @@ pub(crate) enum Record {
     ReplicaStepped { replica: usize },
     /// Faults are over, and so much time has passed that nobody may notice them any more.
     Settled,
+    /// The last client has gone.
+    Ended,
     /// A client wants something; `extends` this lease, if that is it.
     Asked { op: Op, client: usize, what: String, extends: Option<LeaseName> },
-    /// It has its answer, or has none.
-    Answered { op: Op, what: String, no_quorum: bool },
+    /// It has its answer, or has none; `unheard`: nothing came for as long as a call may take.
+    Answered { op: Op, what: String, no_quorum: bool, unheard: bool },
     /// An acquire reached a replica's queue.
     Arrived { op: Op, replica: usize, resource: usize, lease: LeaseName, wait: Duration },
     /// The replica has answered it; the client may not know.
@@ -51,7 +53,7 @@ pub(crate) enum Record {
     /// It relies on it no more.
     GaveUp { resource: usize, lease: LeaseName },
     /// An operator deletes it, whoever relies on it.
-    Overruled { lease: LeaseName },
+    Overruled { lease: LeaseName, token: u64 },
     /// A quorum has taken the lease back: it is extended no more.
     Revoked { lease: LeaseName, token: u64 },
     /// A token was found to stand like this.

@@ -52,7 +52,8 @@ where
             if program.now() >= UNREST.as_nanos() as u64 {
                 return;
             }
-            strike(program.clone()).await;
+            // It is undone by itself: another one may strike meanwhile.
+            program.spawn(Host::World, strike(program.clone()));
         }
     });
 }
@@ -91,7 +92,7 @@ pub(crate) fn heal(sim: &Sim) {
     let clocks = sim.clone();
     sim.spawn(Host::World, async move {
         for master in 0..clocks.with(|world| world.masters.len()) {
-            clocks.with(|world| world.masters[master].clock.set_right());
+            clocks.with(|world| world.set_master_right(master));
             clocks.sleep(CLOCKS_SET).await;
         }
     });
@@ -172,13 +173,33 @@ async fn reset(sim: Sim) {
 }
 
 async fn cut(sim: Sim) {
-    let (replica, master) = (any_replica(&sim), any_master(&sim));
+    let ways = any_ways(&sim);
     let (there, back) =
         [(true, true), (true, false), (false, true)][sim.chance(|rng| rng.random_range(0..3))];
-    note(&sim, format!("cut {replica} -> m{master}: {there}, back: {back}"));
-    sim.with(|world| world.cut(replica, master, there, back));
+    note(&sim, format!("cut (replica, master) {ways:?}, there: {there}, back: {back}"));
+    sim.with(|world| {
+        for &(replica, master) in &ways {
+            world.cut(replica, master, there, back);
+        }
+    });
     sim.sleep(sim.span(Duration::from_millis(5), Duration::from_secs(5))).await;
-    sim.with(|world| world.mend(replica, master));
+    note(&sim, format!("mend {ways:?}"));
+    sim.with(|world| ways.iter().for_each(|&(replica, master)| world.mend(replica, master)));
+}
+
+/// A replica and some masters, or a master and all replicas.
+fn any_ways(sim: &Sim) -> Vec<(usize, usize)> {
+    let (replica, master) = (any_replica(sim), any_master(sim));
+    let (replicas, masters, minority_only) = sim.with(|world| {
+        (world.replicas.len(), world.masters.len(), world.scenario.faults.minority_only)
+    });
+    match sim.chance(|rng| rng.random_range(0..3)) {
+        0 => (0..replicas).map(|replica| (replica, master)).collect(),
+        1 if !minority_only => {
+            (0..masters).filter(|_| sim.often(60)).map(|master| (replica, master)).collect()
+        }
+        _ => vec![(replica, master)],
+    }
 }
 
 async fn crash(sim: Sim) {

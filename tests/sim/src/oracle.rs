@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Oracle {
     /// Every grant that a client learned of.
     pub grants: Vec<Grant>,
-    overruled: BTreeSet<LeaseName>,
+    overruled: BTreeSet<(LeaseName, u64)>,
     revoked: BTreeMap<(LeaseName, u64), Nanos>,
     /// What each open watch was shown last.
     watches: BTreeMap<u64, (usize, Option<Shown>)>,
@@ -45,8 +45,8 @@ impl Oracle {
     }
 
     /// Its exclusion was given up by an operator.
-    pub(crate) fn is_overruled(&self, lease: &LeaseName) -> bool {
-        self.overruled.contains(lease)
+    pub(crate) fn is_overruled(&self, lease: &LeaseName, token: u64) -> bool {
+        self.overruled.contains(&(LeaseName::clone(lease), token))
     }
 
     /// When it was taken back by an operator.
@@ -86,8 +86,8 @@ impl Oracle {
                     }
                 }
             }
-            Record::Overruled { lease } => {
-                self.overruled.insert(LeaseName::clone(lease));
+            Record::Overruled { lease, token } => {
+                self.overruled.insert((LeaseName::clone(lease), *token));
             }
             Record::Revoked { lease, token } => {
                 self.revoked.entry((LeaseName::clone(lease), *token)).or_insert(at);

@@ -6,10 +6,12 @@ use crate::nemesis;
 use crate::scenario::UNREST;
 use crate::world::{Host, Nanos, Sim, World};
 use holdfast_engine::{Live, MasterState, Mutants, Status};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Clients go on in peace for so long, beyond what healing takes.
-const PEACE: Duration = Duration::from_secs(4);
+const PEACE: Duration = Duration::from_secs(8);
 /// After the last client has begun nothing new, the last answer is there.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
@@ -48,8 +50,10 @@ pub fn run(seed: u64, mutants: Mutants, keep_log: bool) -> Outcome {
 fn live_through(sim: &Sim) {
     let mut at = nanos(UNREST);
     sim.run_until(at);
+    let healing = healing(sim);
+    clients::start_waiters(sim, healing + nanos(clients::LONG_WAIT));
     nemesis::heal(sim);
-    at += healing(sim);
+    at += healing;
     sim.run_until(at);
     sim.record(Record::Settled);
     expect_all_vote(sim);
@@ -58,8 +62,8 @@ fn live_through(sim: &Sim) {
     sim.with(|world| world.closing = true);
     at += nanos(LAST_ANSWERS);
     sim.run_until(at);
+    sim.record(Record::Ended);
     expect_nothing_left(sim);
-    sim.run_until(at + 1_000_000_000);
 }
 
 /// Until no fault can be noticed any more: a quarantine that began with the last of them, a second one if a
@@ -83,13 +87,22 @@ fn look(sim: &Sim, fits: impl Fn(&Status) -> Option<String> + Clone + 'static) {
             sim.record(Record::Amiss(format!("replica {replica} does not run")));
             continue;
         };
-        let (asking, fits) = (sim.clone(), fits.clone());
+        let (fits, answered) = (fits.clone(), Rc::new(RefCell::new(None)));
+        let told = Rc::clone(&answered);
         sim.spawn(Host::World, async move {
-            let Ok(status) = handle.status().await else { return };
-            if let Some(amiss) = fits(&status) {
-                asking.record(Record::Amiss(format!("replica {replica}: {amiss}")));
-            }
+            let status = handle.status().await;
+            *told.borrow_mut() =
+                Some(status.map_or_else(|error| Some(error.to_string()), |s| fits(&s)));
         });
+        // At once: nothing has to be asked for that.
+        sim.run_until(sim.now());
+        let amiss = match answered.take() {
+            None => Some("it does not answer".to_owned()),
+            Some(amiss) => amiss,
+        };
+        if let Some(amiss) = amiss {
+            sim.record(Record::Amiss(format!("replica {replica}: {amiss}")));
+        }
     }
 }
 

@@ -216,6 +216,8 @@ impl Replica {
     fn give_back(&mut self, give_back: &GiveBack, now: Now) {
         let GiveBack { resource, lease, .. } = give_back;
         let (masters, until) = (give_back.masters, give_back.until);
+        let give_back =
+            GiveBack { ballot: self.as_barrier(give_back.ballot, now), ..give_back.clone() };
         self.errand_to_all(Cause::Upkeep, &give_back.request(), masters, until, now);
         self.publish(resource, Change::Released, Some(*lease), now);
         self.leases.forget(resource, *lease);
@@ -462,6 +464,12 @@ impl Replica {
     /// A fresh ballot, or zero if this replica's clock is out of bounds: zero raises no floor.
     fn barrier(&mut self, now: Now) -> Ballot {
         if self.clock_fits(now) { self.draw(now) } else { Ballot::ZERO }
+    }
+
+    /// What an earlier ballot may raise a floor to: nothing, if the wall clock was wrong when it was drawn.
+    fn as_barrier(&self, ballot: Ballot, now: Now) -> Ballot {
+        let (_, bound) = self.trusted_wall(now);
+        if ballot < bound { ballot } else { Ballot::ZERO }
     }
 
     /// A fresh ballot. The wall clock has a say only while it is known to fit.

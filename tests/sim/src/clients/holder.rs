@@ -228,13 +228,17 @@ fn open(
     sim.spawn(host, async move {
         let sim = serving;
         let received = boot(&sim, replica);
+        // A client that does not read: its replica keeps the latest of each kind for it. When it was served
+        // is not seen here.
+        let may = sim.with(|world| world.unrest && !world.scenario.faults.minority_only);
+        let slow = may && sim.often(20);
         let reattaches = hold.token != ballot(0);
         let wait = hold.wait;
-        if !reattaches {
+        if !reattaches && !slow {
             sim.record(Record::Arrived { op, replica, resource, lease, wait });
         }
         let Ok(session) = handle.hold(Hold { received, ..hold }) else { return };
-        let serving = Serving { sim, op, replica, session, told };
+        let serving = Serving { sim, op, replica, session, told, slow };
         serving.run(said).await;
     });
     Some((writer, reader))
@@ -247,11 +251,15 @@ struct Serving {
     replica: usize,
     session: Session,
     told: UnboundedSender<Told>,
+    slow: bool,
 }
 
 impl Serving {
     async fn run(mut self, mut said: UnboundedReceiver<Said>) {
         loop {
+            if self.slow && self.sim.often(30) {
+                self.sim.sleep(self.sim.span(Duration::ZERO, Duration::from_secs(1))).await;
+            }
             tokio::select! {
                 biased;
                 event = poll_fn(|cx| self.session.poll_event(cx)) => match event {
@@ -292,7 +300,10 @@ impl Serving {
                     let nanos = grant.valid_until.since(Instant::default()).as_nanos() as u64;
                     world.replicas[*replica].clock.when(nanos)
                 });
-                sim.record(Record::Promised { session: *op, replica: *replica, until });
+                // What is not read in time is not announced in time.
+                if !self.slow {
+                    sim.record(Record::Promised { session: *op, replica: *replica, until });
+                }
                 let received = tenure.received.unwrap_or(now);
                 Told::Lease {
                     sequence: tenure.sequence,

@@ -1,16 +1,13 @@
 //! A client that locks by unary calls: acquires, now and then extends, gives the lock back or forgets it,
 //! tries again with the same lease when it has heard nothing.
 
-use super::{Answered, Client, LONG_WAIT, Queueing, Whose, ballot};
+use super::{Answered, Client, LONG_WAIT, PATIENCE, Queueing, Whose, ballot};
 use crate::history::{LeaseName, Record, Tenure};
 use holdfast_engine::{Answer, Call, LeaseHash, Nonce, Outcome, Renewal};
 use rand::Rng;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// For what is not a wait in the queue.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(client: Client) {
     let mut turn = 0;

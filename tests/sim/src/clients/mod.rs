@@ -38,6 +38,37 @@ pub(crate) fn start(sim: &Sim) {
     sim.spawn(Host::World, operator::run(sim.clone()));
 }
 
+/// For each resource, somebody who begins to wait in times of unrest, and for so long that the lock must come.
+pub(crate) fn start_waiters(sim: &Sim, wait: Nanos) {
+    for index in 0..sim.with(|world| world.scenario.resources) {
+        sim.spawn(Host::World, wait_through(sim.clone(), index, Duration::from_nanos(wait)));
+    }
+}
+
+async fn wait_through(sim: Sim, index: usize, wait: Duration) {
+    let lease: LeaseName = format!("w{index}").into();
+    let until = sim.now() + wait.as_nanos() as u64;
+    let mut last = None;
+    while sim.now() < until {
+        let (op, replica) = sim
+            .with(|world| (world.history.name(), world.rng.random_range(0..world.replicas.len())));
+        let wait = Duration::from_nanos(until - sim.now());
+        let info = Info { holder: lease.as_ref().into(), ..Info::default() };
+        let (resource_index, ttl) = (index, Duration::from_millis(100));
+        let (resource, hash) = (resource(index), LeaseHash::of(&lease));
+        let claim = Claim { resource, lease: hash, ttl, info };
+        let call = Call::Acquire { claim: Arc::new(claim), wait, deadline: None };
+        let queueing = Queueing { resource: resource_index, lease: Rc::clone(&lease), wait };
+        match ask(sim.clone(), op, replica, call, Some(queueing)).await {
+            Some((Answer::Granted(_), ..)) => return,
+            // No quorum yet, or its replica has gone.
+            answered => last = answered.map(|(answer, ..)| answer),
+        }
+        sim.sleep(Duration::from_millis(200)).await;
+    }
+    sim.record(Record::Amiss(format!("who waited through the unrest got {last:?}")));
+}
+
 /// The name of a resource.
 pub(crate) fn resource(index: usize) -> Resource {
     Resource::new(&format!("r{index}"))
@@ -46,6 +77,8 @@ pub(crate) fn resource(index: usize) -> Resource {
 /// Whoever waits for so long in peace gets the lock: a few others, each of which may keep it for the longest
 /// ttl, and a second for each turn.
 pub(crate) const LONG_WAIT: Duration = Duration::from_secs(25);
+/// For an answer to what does not wait in a queue.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One client.
 #[derive(Debug, Clone)]
@@ -145,18 +178,22 @@ impl Client {
             Whose::Nothing => (None, None),
         };
         self.sim.record(Record::Asked { op, client: self.index, what, extends });
-        let asked = ask(self.sim.clone(), op, replica, call, queueing);
+        let mut asked = Box::pin(ask(self.sim.clone(), op, replica, call, queueing));
         let answered = tokio::select! {
             biased;
-            answered = asked => answered.ok_or(Silence::Broken),
+            answered = &mut asked => answered.ok_or(Silence::Broken),
             () = self.sim.sleep(patience) => Err(Silence::Timeout),
         };
+        if let Err(Silence::Timeout) = answered {
+            self.sim.spawn(Host::World, give_up(self.sim.clone(), asked));
+        }
         let (what, no_quorum) = match &answered {
             Ok((Answer::NoQuorum(answers), ..)) => (format!("NoQuorum {answers:?}"), true),
             Ok((answer, ..)) => (format!("{answer:?}"), false),
             Err(silence) => (format!("{silence:?}"), false),
         };
-        self.sim.record(Record::Answered { op, what, no_quorum });
+        let unheard = matches!(answered, Err(Silence::Timeout)) && patience >= PATIENCE;
+        self.sim.record(Record::Answered { op, what, no_quorum, unheard });
         let (answer, served_in, valid_for) = answered?;
         Ok(Answered { answer, from, sent, served_in, valid_for })
     }
@@ -180,6 +217,19 @@ impl Client {
     }
 }
 
+/// What its client has given up: the replica hears of it later, and what is under way arrives.
+async fn give_up(sim: Sim, asked: impl Future<Output = Option<Reply>>) {
+    let heard = async {
+        sim.hop().await;
+        sim.dawdle().await;
+    };
+    tokio::select! {
+        biased;
+        _ = asked => {}
+        () = heard => {}
+    }
+}
+
 /// The way of a call to a replica and back. `None`: it breaks.
 async fn ask(
     sim: Sim,
@@ -189,6 +239,7 @@ async fn ask(
     queueing: Option<Queueing>,
 ) -> Option<(Answer, Duration, Duration)> {
     sim.hop().await;
+    sim.dawdle().await;
     let (answer, answered) = oneshot::channel();
     serve(&sim, op, replica, call, queueing, answer)?;
     answered.await.ok()

@@ -21,7 +21,7 @@ pub(super) async fn run(sim: Sim) {
         let Some((index, token, lease)) = target else { continue };
         let immediate = sim.often(30);
         if immediate {
-            sim.record(Record::Overruled { lease: Rc::clone(&lease) });
+            sim.record(Record::Overruled { lease: Rc::clone(&lease), token });
         }
         let (replica, op) = sim
             .with(|world| (world.rng.random_range(0..world.replicas.len()), world.history.name()));

@@ -6,7 +6,7 @@ use crate::history::{Executed, Record};
 use crate::oracle::Oracle;
 use crate::scenario::DRIFT_PPM;
 use crate::world::Nanos;
-use holdfast_engine::{Body, MasterId, Params};
+use holdfast_engine::{Body, MasterId, Params, Request, Standing};
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
@@ -42,6 +42,12 @@ impl Invariant for Adoption {
 
     fn executed(&mut self, at: Nanos, executed: Executed<'_>) -> Result<(), String> {
         let Executed { ask, reply, .. } = executed;
+        if let (Request::Suspect { incident }, Body::Observed(Standing::Quarantined(Some(x)))) =
+            (&ask.request, &reply.body)
+            && x == incident
+        {
+            self.forgot.insert(ask.master, at);
+        }
         let Body::Ok { .. } = reply.body else { return Ok(()) };
         match self.forgot.get(&ask.master) {
             Some(forgot) if at - forgot < self.least => Err(format!(

@@ -18,11 +18,11 @@ impl Invariant for Exclusion {
         let (Record::Granted { tenure } | Record::Renewed { tenure }) = record else {
             return Ok(());
         };
-        if tenure.until <= at || oracle.is_overruled(&tenure.lease) {
+        if tenure.until <= at || oracle.is_overruled(&tenure.lease, tenure.token) {
             return Ok(());
         }
         for other in oracle.others(tenure) {
-            if other.until > at && !oracle.is_overruled(&other.lease) {
+            if other.until > at && !oracle.is_overruled(&other.lease, other.token) {
                 return Err(format!(
                     "{} (token {}) and {} (token {}) both rely on r{} until {} and {}",
                     tenure.lease,

@@ -30,11 +30,17 @@ impl Invariant for Progress {
             Record::Answered { op, no_quorum: true, .. } if self.asked.contains(op) => {
                 return Err(format!("operation {op} was told NO_QUORUM in peace"));
             }
+            Record::Answered { op, unheard: true, .. } if self.asked.contains(op) => {
+                return Err(format!("operation {op} had no answer in peace"));
+            }
             Record::Arrived { op, wait, .. } if self.settled && *wait == LONG_WAIT => {
                 self.waits.insert(*op);
             }
-            Record::Left { op } => {
-                self.waits.remove(op);
+            Record::Left { op } if self.waits.contains(op) => {
+                return Err(format!("operation {op} waited for longer than it asked for"));
+            }
+            Record::Ended if !self.waits.is_empty() => {
+                return Err(format!("operations {:?} still wait at the end", self.waits));
             }
             Record::Served { op, granted } if self.waits.remove(op) && !granted => {
                 return Err(format!("operation {op} waited in vain in peace"));

@@ -20,6 +20,10 @@ impl Standing {
         let longest = 2 * params.max_ttl.as_nanos() as u64;
         Self { longest, stepped: None, began_after: false }
     }
+
+    fn is_recent(&self, at: Nanos) -> bool {
+        self.stepped.is_some_and(|stepped| at - stepped < self.longest)
+    }
 }
 
 impl Invariant for Standing {
@@ -29,12 +33,15 @@ impl Invariant for Standing {
 
     fn see(&mut self, at: Nanos, record: &Record, oracle: &Oracle) -> Result<(), String> {
         match record {
-            Record::Stepped { .. } => (self.stepped, self.began_after) = (Some(at), false),
+            Record::Stepped { .. } => {
+                // Whoever began after an earlier step does not know this one any better.
+                self.began_after &= self.is_recent(at);
+                self.stepped = Some(at);
+            }
             Record::ReplicaStarted { .. } => self.began_after = true,
             _ => {}
         }
-        let recent = self.stepped.is_some_and(|stepped| at - stepped < self.longest);
-        let excused = recent && self.began_after;
+        let excused = self.is_recent(at) && self.began_after;
         let Record::Judged { resource, token, standing, from } = record else { return Ok(()) };
         let here: Vec<&Grant> =
             oracle.grants.iter().filter(|grant| grant.resource == *resource).collect();
@@ -42,7 +49,7 @@ impl Invariant for Standing {
             grant.token == *token
                 && grant.known < *from
                 && grant.until > at
-                && !oracle.is_overruled(&grant.lease)
+                && !oracle.is_overruled(&grant.lease, grant.token)
                 && oracle.revoked(&grant.lease, grant.token).is_none()
         });
         match (standing, held) {

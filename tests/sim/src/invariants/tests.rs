@@ -110,7 +110,8 @@ fn a_loss_is_announced() {
 #[test]
 fn in_peace_everybody_gets_on() {
     let asked = Record::Asked { op: 1, client: 0, what: String::new(), extends: None };
-    let answered = |no_quorum| Record::Answered { op: 1, what: String::new(), no_quorum };
+    let answered =
+        |no_quorum| Record::Answered { op: 1, what: String::new(), no_quorum, unheard: false };
     let progress = super::progress::Progress::default;
     let before = vec![asked.clone(), Record::Settled, answered(true)];
     assert_eq!(judge(progress(), before), Ok(()), "it was asked before");
@@ -123,5 +124,9 @@ fn in_peace_everybody_gets_on() {
     let served = |granted| Record::Served { op: 1, granted };
     let good = vec![Record::Settled, arrived.clone(), served(true)];
     assert_eq!(judge(progress(), good), Ok(()));
-    assert!(judge(progress(), vec![Record::Settled, arrived, served(false)]).is_err());
+    assert!(judge(progress(), vec![Record::Settled, arrived.clone(), served(false)]).is_err());
+    assert!(
+        judge(progress(), vec![Record::Settled, arrived.clone(), Record::Left { op: 1 }]).is_err()
+    );
+    assert!(judge(progress(), vec![Record::Settled, arrived, Record::Ended]).is_err());
 }

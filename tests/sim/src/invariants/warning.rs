@@ -17,6 +17,17 @@ impl Invariant for Warning {
     }
 
     fn see(&mut self, at: Nanos, record: &Record, _oracle: &Oracle) -> Result<(), String> {
+        let excused = |replica: &usize| {
+            matches!(record, Record::ReplicaEnded { replica: other }
+                | Record::Stalled { replica: other, .. } if other == replica)
+        };
+        let late =
+            |(_, (replica, until)): &(&u64, &(usize, Nanos))| *until < at && !excused(replica);
+        if let Some((session, (replica, _))) = self.0.iter().find(late) {
+            return Err(format!(
+                "session {session} on replica {replica} was not told that its lease is over"
+            ));
+        }
         match record {
             Record::SessionOver { session } => {
                 self.0.remove(session);
@@ -29,11 +40,6 @@ impl Invariant for Warning {
             }
             _ => {}
         }
-        match self.0.iter().find(|(_, (_, until))| *until < at) {
-            None => Ok(()),
-            Some((session, (replica, _))) => Err(format!(
-                "session {session} on replica {replica} was not told that its lease is over"
-            )),
-        }
+        Ok(())
     }
 }

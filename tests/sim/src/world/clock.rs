@@ -53,16 +53,19 @@ impl Clock {
     }
 
     /// The wall clock is set, to be off by so much, unless that is too little a step.
-    pub(crate) fn set(&mut self, off_micros: i64) {
+    /// Whether it was.
+    pub(crate) fn set(&mut self, off_micros: i64) -> bool {
         let ahead = self.right_micros + off_micros;
-        if (ahead - self.ahead_micros).abs() >= LEAST_STEP {
+        let steps = (ahead - self.ahead_micros).abs() >= LEAST_STEP;
+        if steps {
             self.ahead_micros = ahead;
         }
+        steps
     }
 
-    /// It is set right.
-    pub(crate) fn set_right(&mut self) {
-        self.ahead_micros = self.right_micros;
+    /// It is set right; whether it was wrong.
+    pub(crate) fn set_right(&mut self) -> bool {
+        std::mem::replace(&mut self.ahead_micros, self.right_micros) != self.right_micros
     }
 
     fn passed(&self, now: Nanos) -> i64 {

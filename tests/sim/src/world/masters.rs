@@ -281,7 +281,8 @@ impl World {
         notice: holdfast_engine::Notice,
     ) {
         let heard = |(link, way): (&LinkId, &Way)| {
-            (way.master == master && way.resources.contains(resource)).then_some(*link)
+            let reachable = !self.cut_of(way.replica, master).back;
+            (reachable && way.master == master && way.resources.contains(resource)).then_some(*link)
         };
         let links: Vec<LinkId> = self.ways.iter().filter_map(heard).collect();
         for link in links {
@@ -300,7 +301,15 @@ impl World {
 
     /// A master's clock steps.
     pub(crate) fn step_master(&mut self, master: usize, micros: i64) {
-        self.masters[master].clock.set(micros);
-        self.record(Record::Stepped { master: MasterId(master as u8), micros });
+        if self.masters[master].clock.set(micros) {
+            self.record(Record::Stepped { master: MasterId(master as u8), micros });
+        }
+    }
+
+    /// It is set right.
+    pub(crate) fn set_master_right(&mut self, master: usize) {
+        if self.masters[master].clock.set_right() {
+            self.record(Record::Stepped { master: MasterId(master as u8), micros: 0 });
+        }
     }
 }

@@ -82,6 +82,17 @@ impl Sim {
         self.sleep(Duration::from_nanos(latency)).await;
     }
 
+    /// In times of unrest, some messages between clients and replicas take much longer.
+    pub(crate) async fn dawdle(&self) {
+        let late = self.with(|world| {
+            let late = world.scenario.faults.late;
+            world.strikes(late)
+        });
+        if late {
+            self.sleep(self.span(Duration::ZERO, Duration::from_secs(3))).await;
+        }
+    }
+
     /// Starts a program.
     pub(crate) fn spawn(&self, host: Host, program: impl Future<Output = ()> + 'static) {
         self.0.borrow_mut().spawn(host, Box::pin(program));
