@@ -19,6 +19,6 @@ mod scenario;
 mod world;
 
 pub use history::{Time, Violation};
-pub use hunt::{Hunt, hunt};
-pub use mutants::{Found, find};
+pub use hunt::{Hunt, hunt, run_safely};
+pub use mutants::{Found, find, is_left_to_the_model};
 pub use run::{Outcome, run};

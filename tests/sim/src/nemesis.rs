@@ -137,7 +137,7 @@ async fn restart(sim: Sim) {
     sim.with(|world| world.stop_master(master));
     let downtime = sim.with(|world| world.downtime());
     sim.sleep(downtime).await;
-    let loss = [Loss::Nothing, Loss::Latest, Loss::Everything];
+    let loss = [Loss::Nothing, Loss::Since, Loss::Everything];
     let loss = loss[sim.chance(|rng| rng.random_range(0..3))];
     if !sim.with(|world| world.masters[master].is_up()) {
         note(&sim, format!("start m{master}, forgets {loss:?}"));

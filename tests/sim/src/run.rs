@@ -16,7 +16,7 @@ const PEACE: Duration = Duration::from_secs(8);
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
 /// What came of a seed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The first violation.
     pub violation: Option<Violation>,

@@ -21,7 +21,8 @@ fn one_seed_is_one_run() {
     }
 }
 
-/// Each invariant, violated by the absence of a rule: they do look.
+/// What the invariants see of masters and replicas, they do see; `invariants/tests.rs` has what they see of
+/// clients.
 #[test]
 fn rules_that_are_taken_away_are_missed() {
     for (mutant, invariant) in [

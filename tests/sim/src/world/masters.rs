@@ -32,8 +32,8 @@ pub(crate) struct MasterSite {
 pub(crate) enum Loss {
     /// Everything.
     Nothing,
-    /// What it knew at some moment.
-    Latest,
+    /// What came after some moment.
+    Since,
     /// Nothing.
     Everything,
 }
@@ -95,7 +95,7 @@ impl World {
         let number = self.number();
         let run = RunId(format!("m{master}-{number}").into());
         let site = &mut self.masters[master];
-        if loss == Loss::Latest && !site.snapshots.is_empty() {
+        if loss == Loss::Since && !site.snapshots.is_empty() {
             let which = self.rng.random_range(0..site.snapshots.len());
             site.master = site.snapshots[which].clone();
         }

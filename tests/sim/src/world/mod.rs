@@ -143,7 +143,7 @@ impl World {
     }
 
     fn draw_clock(&mut self) -> Clock {
-        // Any two of them differ by less than the bounds, and by less than half the skew as long as a run lasts.
+        // As long as a run lasts any two of them differ by little more than half the skew.
         let rate = i64::from(crate::scenario::DRIFT_PPM) * 2 / 5;
         let skew = self.scenario.clock_skew.as_micros() as i64 / 10;
         Clock::new(self.rng.random_range(-rate..=rate), self.rng.random_range(-skew..=skew))
