@@ -70,11 +70,13 @@ pub enum Mutant {
     LossNotTold,
     /// A re-attached session whose client never heard of it takes the lock back (d8).
     UnreadTakesBack,
+    /// Revoke raises no floor (r1).
+    RevokeRaisesNothing,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::MixedRounds,
         Self::RegressingReaccept,
         Self::ExtendByLease,
@@ -107,6 +109,7 @@ impl Mutant {
         Self::TermOutsideInterval,
         Self::LossNotTold,
         Self::UnreadTakesBack,
+        Self::RevokeRaisesNothing,
     ];
 }
 
