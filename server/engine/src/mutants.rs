@@ -68,11 +68,13 @@ pub enum Mutant {
     LossNotTold,
     /// A re-attached session whose client never heard of it takes the lock back (d8).
     UnreadTakesBack,
+    /// Revoke raises no floor (r1).
+    RevokeRaisesNothing,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::MixedRounds,
         Self::RegressingReaccept,
         Self::ExtendByLease,
@@ -104,6 +106,7 @@ impl Mutant {
         Self::TermOutsideInterval,
         Self::LossNotTold,
         Self::UnreadTakesBack,
+        Self::RevokeRaisesNothing,
     ];
 }
 

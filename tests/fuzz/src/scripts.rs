@@ -36,7 +36,7 @@ pub fn requests(resource: &Resource) -> Vec<Request> {
         Request::Cleanup { resource: resource(), lease, nonce, ballot },
         Request::Release { resource: resource(), lease, token: ballot, ballot },
         Request::Read { resource: resource() },
-        Request::Revoke { resource: resource(), lease, token: ballot },
+        Request::Revoke { resource: resource(), lease, token: ballot, ballot },
         Request::Scan { prefix: "".into(), cursor: 0, count: 10 },
         Request::Publish { resource: resource(), notice },
         Request::Observe { incident: Incident(1) },

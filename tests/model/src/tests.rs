@@ -60,6 +60,7 @@ fn every_rule_of_a_model_that_the_engine_can_lose_has_a_row() {
         Mutant::VoteLate,
         Mutant::TermOutsideInterval,
         Mutant::UnreadTakesBack,
+        Mutant::RevokeRaisesNothing,
     ] {
         let row = rows.iter().find(of(mutant));
         let broken = row.is_some_and(|row| row.expect != Expect::Holds);

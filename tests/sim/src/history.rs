@@ -54,7 +54,7 @@ pub(crate) enum Record {
     GaveUp { resource: usize, lease: LeaseName },
     /// An operator deletes it, whoever relies on it.
     Overruled { lease: LeaseName, token: u64 },
-    /// A quorum has taken the lease back: it is extended no more.
+    /// The operator was told that the lease is taken back: it is extended no more.
     Revoked { lease: LeaseName, token: u64 },
     /// A token was found to stand like this.
     Judged { resource: usize, token: u64, standing: TokenStanding, from: Nanos },

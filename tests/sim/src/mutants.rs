@@ -26,6 +26,7 @@ pub fn is_left_to_the_model(mutant: Mutant) -> bool {
             | Mutant::NoBallotBase
             | Mutant::TermOutsideInterval
             | Mutant::UnreadTakesBack
+            | Mutant::RevokeRaisesNothing
     )
 }
 

@@ -276,7 +276,7 @@ impl Replica {
             Finding::Step => self.stepped(master, now),
         }
         if !ask.expired {
-            self.route(master, ask.purpose, body, now);
+            self.route(master, ask.purpose, (reply.seen, body), now);
         }
         self.tend(master, now);
         self.settle(now);
@@ -354,7 +354,7 @@ impl Replica {
     fn settle(&mut self, now: Now) {
         loop {
             if let Some((master, purpose, body)) = self.echoes.pop_front() {
-                self.route(master, purpose, body, now);
+                self.route(master, purpose, (Ballot::ZERO, body), now);
             } else if let Some((id, news)) = self.session_news.pop_front() {
                 self.session_hears(id, news, now);
             } else {
@@ -363,7 +363,13 @@ impl Replica {
         }
     }
 
-    fn route(&mut self, master: MasterId, purpose: Purpose, body: Body, now: Now) {
+    fn route(
+        &mut self,
+        master: MasterId,
+        purpose: Purpose,
+        (seen, body): (Ballot, Body),
+        now: Now,
+    ) {
         let operation = match purpose {
             Purpose::Errand | Purpose::Probe => return,
             Purpose::Round { operation, .. }
@@ -390,7 +396,7 @@ impl Replica {
             }
             Operation::Look(look) => self.look_reply(look, (master, body), now),
             Operation::Force(forcing) => {
-                self.force_reply(operation, forcing, (master, round, body), now)
+                self.force_reply(operation, forcing, (master, round), (seen, body), now)
             }
             Operation::Scan(call) => {
                 self.scan_reply(call, master, body);

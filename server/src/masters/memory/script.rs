@@ -64,8 +64,8 @@ impl Script<'_> {
                 let body = Body::Read { standing: self.standing(), occupant };
                 self.timed(resource, body)
             }
-            Request::Revoke { resource, lease, token } => {
-                let body = self.revoke(resource, *lease, *token);
+            Request::Revoke { resource, lease, token, ballot } => {
+                let body = self.revoke(resource, *lease, *token, *ballot);
                 self.untimed(resource, body)
             }
             Request::Scan { prefix, cursor, count } => {

@@ -79,14 +79,15 @@ pub(crate) enum Check {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Revoke {
     Off,
-    /// As built: REVOKED if so many masters revoked it, show another lease or nothing that the rest
+    /// BROKEN: REVOKED if so many masters revoked it, show another lease or nothing that the rest
     /// is no quorum.
-    Built,
-    /// The same, but revoke carries a ballot and raises the floor to it.
+    NoFloor,
+    /// BROKEN: the same, but revoke carries a ballot and raises the floor to it.
     Raising,
-    /// As `Raising`, and of the masters counted none has seen a higher ballot.
+    /// BROKEN: as `Raising`, and of the masters counted none has seen a higher ballot.
     AboveAllSeen,
-    /// As `AboveAllSeen`, and nothing in quarantine is counted but a lock that was revoked.
+    /// The protocol: as `AboveAllSeen`, and nothing in quarantine is counted but a lock that was
+    /// revoked.
     VotersOnly,
 }
 

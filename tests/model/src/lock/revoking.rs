@@ -21,7 +21,7 @@ impl<const N: usize> LockModel<N> {
         if s.revoke_tok == 0 && tok > 0 {
             // Drawn by a replica that may have the slowest clock, or any other.
             let ballots =
-                if rule == Revoke::Built { vec![0] } else { self.ballots(s, OPERATOR, 0) };
+                if rule == Revoke::NoFloor { vec![0] } else { self.ballots(s, OPERATOR, 0) };
             for p in ballots {
                 let mut n = *s;
                 n.revoke_tok = tok;

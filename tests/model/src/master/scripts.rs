@@ -144,7 +144,7 @@ impl Master {
     }
 
     /// Lets a lease end where it is: every extend of it is LOST, every repair refused, every acquire
-    /// HELD until it expires. As built, revoke has no ballot (p = 0) and raises nothing.
+    /// HELD until it expires. Without a ballot (p = 0) it raises nothing.
     pub(crate) fn revoke(&mut self, lease: u8, tok: u8, p: u8) -> Revocation {
         let found = match self.lock.lease {
             0 => Revocation::Nothing,

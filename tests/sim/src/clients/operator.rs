@@ -36,10 +36,7 @@ pub(super) async fn run(sim: Sim) {
             forced = ask(sim.clone(), op, replica, call, None) => forced,
             () = sim.sleep(Duration::from_secs(3)) => None,
         };
-        let quorum = sim.with(|world| world.params.quorum());
-        if let Some((Answer::Forced(Forced::Revoked { masters, .. }), ..)) = forced
-            && masters >= quorum
-        {
+        if let Some((Answer::Forced(Forced::Revoked { .. }), ..)) = forced {
             sim.record(Record::Revoked { lease, token });
         }
     }
