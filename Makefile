@@ -3,18 +3,20 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model chaos image chart fmt
+.PHONY: help run test lint model sim mutants chaos fuzz image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
 ADMIN_LISTEN ?= 127.0.0.1:7421
-ROWS ?= all
+ROWS ?= most
+SEEDS ?= 1000
+CASES ?= 1000000
 MINUTES ?= 10
 # The command line comes with the client crate, for those who ask for it.
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint chaos image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint chaos fuzz image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,15 +27,14 @@ run: ## start a development server (no Redis, no config) and take a first lock; 
 test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/redis.sh
 	@$(SETUP)/grpcurl.sh
-	cargo build --workspace --bins --examples $(FEATURES) --locked
-	cargo test --workspace $(FEATURES) --locked
+	@tests/run.sh $(FEATURES) --locked
 
 lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, docs
 	cargo fmt --all --check
 	$(SETUP)/tidy.sh
 	$(SETUP)/tidy_test.sh
 	@$(SETUP)/shellcheck.sh
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/image/*.sh tests/chart/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/*.sh tests/image/*.sh tests/chart/*.sh
 	@$(SETUP)/hadolint.sh
 	hadolint Dockerfile
 	@$(SETUP)/buf.sh
@@ -44,8 +45,20 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 	cargo clippy --workspace --all-targets $(FEATURES) --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(FEATURES) --locked
 
-model: ## check the protocol's model exhaustively; ROWS="name ..." for some configurations
+model: ## check the protocol's model; ROWS="u t6 ..." for some rows, ROWS=all for the largest too, TRACE=1 for traces
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
+
+sim: ## simulate whole deployments in virtual time; SEEDS=n, or SEED=k to replay one with its event log
+	cargo build --release --locked --quiet -p holdfast-sim
+	@$${CARGO_TARGET_DIR:-target}/release/holdfast-sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+mutants: ## take each rule of the protocol away, and say which seed shows it; SEEDS=n
+	cargo build --release --locked --quiet -p holdfast-sim
+	@$${CARGO_TARGET_DIR:-target}/release/holdfast-sim --mutants --seeds $(SEEDS)
+
+fuzz: ## bad input for everything that reads; CASES=n, TARGET=name for one of them, SEED=n for other cases
+	@$(SETUP)/redis.sh
+	cargo run --locked --quiet --profile fuzz -p holdfast-fuzz -- --cases $(CASES) --seed $(or $(SEED),1) $(TARGET:%=--target %)
 
 # holdfastd by itself: together with the tests, it would be built with what they switch on.
 chaos: ## break a real deployment while it is used, and check what its clients saw; MINUTES=, SEED=, REPORT=file.md

@@ -62,7 +62,7 @@ impl App {
         let context = grpc::Context {
             driver: driver.clone(),
             params,
-            rules: rules(&config),
+            rules: rules(&config, driver.clock_trust()),
             masters: master_names(&config),
             streams: grpc::Streams::new(config.limits.max_streams),
         };
@@ -163,7 +163,7 @@ fn connectors(config: &Config) -> Result<Vec<(String, Box<dyn Connector>)>> {
     Ok(connectors)
 }
 
-fn rules(config: &Config) -> grpc::Rules {
+fn rules(config: &Config, clock_trust: crate::clock::Trust) -> grpc::Rules {
     grpc::Rules {
         default_ttl: config.lease.default_ttl,
         min_ttl: config.lease.min_ttl,
@@ -174,6 +174,7 @@ fn rules(config: &Config) -> grpc::Rules {
         max_holder_bytes: config.limits.max_holder_bytes,
         max_metadata_bytes: config.limits.max_metadata_bytes,
         clock_skew: config.quorum.clock_skew,
+        clock_trust: Some(clock_trust),
         key_prefix: config.key_format.prefix().to_owned(),
         key_suffix: config.key_format.suffix().to_owned(),
         namespace: config.namespace.as_str().to_owned(),

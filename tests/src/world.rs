@@ -11,7 +11,7 @@ use holdfast_engine::{
     RestartPolicy, RunId, Session, View, WATCH_POLL, Window,
 };
 use holdfast_server::masters::memory::MemoryMaster;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub struct World {
     pub master_ahead: BTreeMap<u8, i64>,
     /// How long messages from a replica take to a master, if not [`HOP`].
     pub hops: BTreeMap<(usize, u8), Duration>,
+    /// What a master answers in place of the truth, in order; `None`: the truth, as when there is no more.
+    pub lies: BTreeMap<u8, VecDeque<Option<Reply>>>,
     /// Masters that answer nothing; what arrives waits.
     frozen: BTreeSet<MasterId>,
     stopped: BTreeSet<MasterId>,
@@ -126,6 +128,7 @@ impl World {
             boot_behind: BTreeMap::new(),
             master_ahead: BTreeMap::new(),
             hops: BTreeMap::new(),
+            lies: BTreeMap::new(),
             frozen: BTreeSet::new(),
             stopped: BTreeSet::new(),
             stalled: BTreeMap::new(),
@@ -373,7 +376,8 @@ impl World {
                         self.schedule(HOP, Event::Notice { replica, resource, notice });
                     }
                 }
-                let id = ask.id;
+                let lie = self.lies.get_mut(&master.0).and_then(VecDeque::pop_front).flatten();
+                let (id, reply) = (ask.id, lie.unwrap_or(reply));
                 self.schedule(HOP, Event::Return { replica, master, id, reply, generation });
             }
             Event::Return { replica, master, id, reply, generation } => {

@@ -91,8 +91,9 @@ on_every_backend! {
     revoke_ends_a_lease_where_it_is
     revoke_leaves_the_expiry_alone
     revoke_tells_what_it_found
-    revoke_is_no_barrier
+    revoke_is_a_barrier
     revoke_works_in_quarantine_and_not_for_another_process
+    revoke_in_quarantine_does_not_say_what_is_not_there
     a_revoked_lease_is_extended_by_nobody
     a_revoked_lease_is_repaired_by_nobody
     a_revoked_lease_is_acquired_again_once_it_expired
@@ -134,8 +135,13 @@ fn release(lease: &str, token: Ballot, ballot: Ballot) -> Request {
     Request::Release { resource: resource(), lease: LeaseHash::of(lease), token, ballot }
 }
 
+/// Without a barrier.
 fn revoke(lease: &str, token: Ballot) -> Request {
-    Request::Revoke { resource: resource(), lease: LeaseHash::of(lease), token }
+    revoke_below(lease, token, Ballot::ZERO)
+}
+
+fn revoke_below(lease: &str, token: Ballot, ballot: Ballot) -> Request {
+    Request::Revoke { resource: resource(), lease: LeaseHash::of(lease), token, ballot }
 }
 
 fn scan(prefix: &str) -> Request {
@@ -1008,13 +1014,26 @@ fn revoke_tells_what_it_found(master: Master<'_>) {
     assert_eq!(master.lock(&resource()), granted_anew);
 }
 
-fn revoke_is_no_barrier(master: Master<'_>) {
+fn revoke_is_a_barrier(master: Master<'_>) {
     master.adopt();
-    let (token, later) = (master.ballot(0), master.ballot(5));
+    let floor = |master: Master<'_>| master.ask(Request::Read { resource: neighbour() }).seen;
+    let [token, later, barrier, late] = [0, 5, 7, 9].map(|seconds| master.ballot(seconds));
     master.ask(acquire("A", token).into());
     assert_answer(&master.ask(revoke("A", later)), &revoked(2_000), token);
-    let floor = master.ask(Request::Read { resource: neighbour() }).seen;
-    assert_eq!(floor, token, "neither the token nor the mark of a revoked lease reaches the floor");
+    assert_eq!(floor(master), token, "neither the token nor the mark of a revoked lease raises it");
+
+    assert_answer(&master.ask(revoke_below("A", token, barrier)), &revoked(2_000), barrier);
+    assert_eq!(floor(master), barrier);
+    assert_eq!(master.lock(&resource()).ballot, token, "nobody voted for it");
+    assert_answer(&master.ask(revoke_below("A", token, later)), &revoked(2_000), barrier);
+    assert_eq!(floor(master), barrier, "it never goes down");
+
+    master.advance(millis(2_001));
+    let nothing = released(Deletion::Nothing);
+    assert_answer(&master.ask(revoke_below("A", token, late)), &nothing, late);
+    let proven = extend("A", token, late).repair(info("A"), late);
+    assert_answer(&master.ask(proven), &Body::Refused, late);
+    assert_eq!(master.occupant(&resource()), None, "what was under way does not bring it back");
 }
 
 fn revoke_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
@@ -1034,6 +1053,19 @@ fn revoke_works_in_quarantine_and_not_for_another_process(master: Master<'_>) {
     assert_answer(&master.ask(extend("A", token, token).into()), &lost, token);
     master.flush();
     assert_eq!(master.ask(revoke("A", token)).body, Body::Dropped);
+}
+
+fn revoke_in_quarantine_does_not_say_what_is_not_there(master: Master<'_>) {
+    master.adopt();
+    let [token, barrier, later] = [0, 5, 7].map(|seconds| master.ballot(seconds));
+    let not_voting = Body::NotVoting(Some(Incident(1)));
+    suspect(master, 1);
+    let ask = |master: Master<'_>, ballot| master.ask(revoke_below("A", token, ballot));
+    assert_answer(&ask(master, barrier), &not_voting, barrier);
+    master.plant_foreign(&resource(), Some(millis(100)));
+    assert_answer(&ask(master, later), &not_voting, later);
+    let floor = master.ask(Request::Read { resource: neighbour() }).seen;
+    assert_eq!(floor, later, "it is raised all the same");
 }
 
 fn a_revoked_lease_is_extended_by_nobody(master: Master<'_>) {

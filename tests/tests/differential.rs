@@ -54,6 +54,7 @@ fn every_mutant_of_a_script_is_found_different() {
         Mutant::NoBallotBase,
         Mutant::AdoptAnyIncident,
         Mutant::ObserverOverwrites,
+        Mutant::RevokeRaisesNothing,
     ] {
         let pair = || -> Pair {
             let mutated = MemoryBench::with(Mutants::only(mutant));
@@ -151,7 +152,7 @@ enum Message {
     Repair(Voting, i64),
     Cleanup { at: (usize, usize), nonce: Nonce, ballot: Option<i64> },
     Release { at: (usize, usize), token: i64, ballot: Option<i64> },
-    Revoke { at: (usize, usize), token: i64 },
+    Revoke { at: (usize, usize), token: i64, ballot: Option<i64> },
     Read(usize),
     Publish(usize),
     Observe(u64),
@@ -258,10 +259,11 @@ impl Message {
                 token: ballot(*token, time),
                 ballot: barrier.map(|steps| ballot(steps, time)).unwrap_or_default(),
             },
-            Self::Revoke { at, token } => Request::Revoke {
+            Self::Revoke { at, token, ballot: barrier } => Request::Revoke {
                 resource: universe()[at.0].clone(),
                 lease: lease(at.1),
                 token: ballot(*token, time),
+                ballot: barrier.map(|steps| ballot(steps, time)).unwrap_or_default(),
             },
             Self::Read(resource) => Request::Read { resource: universe()[*resource].clone() },
             Self::Publish(resource) => {
@@ -347,7 +349,8 @@ fn message() -> impl Strategy<Value = Message> {
     let cleanup = cleanup.prop_map(|(at, nonce, ballot)| Message::Cleanup { at, nonce, ballot });
     let release = (at(), steps(), barrier());
     let release = release.prop_map(|(at, token, ballot)| Message::Release { at, token, ballot });
-    let revoke = (at(), steps()).prop_map(|(at, token)| Message::Revoke { at, token });
+    let revoke = (at(), steps(), barrier());
+    let revoke = revoke.prop_map(|(at, token, ballot)| Message::Revoke { at, token, ballot });
     prop_oneof![
         8 => voting().prop_map(Message::Acquire),
         8 => voting().prop_map(Message::Extend),

@@ -115,6 +115,11 @@ impl Acquire {
         &self.claim
     }
 
+    /// The ballot of this round.
+    pub fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
     /// The answers of this round.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -178,7 +183,10 @@ impl Acquire {
 
     fn verdict(&self, params: &Params, now: Instant) -> Verdict {
         let quorum = params.quorum();
-        let oks = self.tally.oks();
+        let mut oks = self.tally.oks();
+        if params.mutants.has(Mutant::SilenceIsAVote) {
+            oks += self.tally.count(|body| matches!(body, Body::Unknown(_)));
+        }
         let reachable = oks + self.tally.pending();
         if oks >= quorum {
             return self.decided(params, now);
@@ -196,7 +204,9 @@ impl Acquire {
     }
 
     fn decided(&self, params: &Params, now: Instant) -> Verdict {
-        let valid_until = params.valid_until(self.started, self.claim.ttl);
+        let from_answer = params.mutants.has(Mutant::ValidityFromAnswer);
+        let started = if from_answer { now } else { self.started };
+        let valid_until = params.valid_until(started, self.claim.ttl);
         if now >= valid_until {
             return Verdict::Failed(Failure::NoQuorum);
         }

@@ -48,7 +48,7 @@ impl BallotClock {
     /// A master's reply carried this number. One above `bound` is not believed: no master would
     /// accept a ballot above it, and a single master must not take them all away.
     pub fn learn(&mut self, seen: Ballot, bound: Ballot) {
-        if seen <= bound {
+        if seen < bound {
             self.last_seen = self.last_seen.max(seen);
         }
     }

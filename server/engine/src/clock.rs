@@ -43,13 +43,13 @@ impl MasterClock {
         }
         self.round_trip = Some(round_trip);
         let middle = (sent + round_trip / 2).as_micros();
-        let offset = time_micros as i64 - middle as i64;
+        let offset = micros(time_micros).saturating_sub(micros(middle));
         let Some(expected) = self.offset else {
             self.offset = Some(offset);
             return Sample::Fits;
         };
-        let tolerance = (CLOCK_WINDOW + round_trip / 2).as_micros() as i64;
-        if (offset - expected).abs() <= tolerance {
+        let tolerance = (CLOCK_WINDOW + round_trip / 2).as_micros() as u64;
+        if offset.abs_diff(expected) <= tolerance {
             self.offset = Some(offset);
             self.outside = 0;
             return Sample::Fits;
@@ -76,20 +76,27 @@ impl MasterClock {
 
     /// When a command sent now may be executed; `None` without an estimate.
     pub fn window(&self, now: Instant) -> Option<Window> {
-        let time = now.as_micros() as i64 + self.offset?;
+        let time = micros(now.as_micros()).saturating_add(self.offset?);
         let span = CLOCK_WINDOW.as_micros() as i64;
-        Some(Window { lo: (time - span).max(0) as u64, hi: (time + span).max(0) as u64 })
+        let (lo, hi) = (time.saturating_sub(span), time.saturating_add(span));
+        Some(Window { lo: lo.max(0) as u64, hi: hi.max(0) as u64 })
     }
 
     /// How far the master is ahead of this replica's wall clock, in microseconds.
     pub fn ahead_of(&self, now: Now) -> Option<i64> {
-        Some(now.boot.as_micros() as i64 + self.offset? - now.wall_micros as i64)
+        let time = micros(now.boot.as_micros()).saturating_add(self.offset?);
+        Some(time.saturating_sub(micros(now.wall_micros)))
     }
 
     /// The last bounded round trip.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
+}
+
+/// A master may say any TIME; one beyond the range is as far away as can be.
+fn micros(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -140,5 +147,21 @@ mod tests {
         assert_eq!(clock.sample(at(10), at(12), time(5_000)), Sample::Doubtful);
         assert_eq!(clock.sample(at(20), at(22), time(21)), Sample::Fits);
         assert_eq!(clock.sample(at(30), at(32), time(5_000)), Sample::Doubtful);
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_far_away() {
+        let now = |millis| Now { boot: at(millis), wall_micros: time(millis) };
+        for odd in [0, 1 << 63, u64::MAX] {
+            let mut clock = MasterClock::default();
+            assert_eq!(clock.sample(at(0), at(2), odd), Sample::Fits, "the first is all there is");
+            assert!(clock.ahead_of(now(2)).is_some_and(|micros| micros.abs() > 1 << 50), "{odd}");
+            assert!(clock.window(at(2)).is_some_and(|window| window.lo <= window.hi));
+            assert_eq!(clock.sample(at(10), at(12), time(11)), Sample::Doubtful, "{odd}");
+
+            let mut clock = MasterClock::default();
+            clock.sample(at(0), at(2), time(1));
+            assert_eq!(clock.sample(at(10), at(12), odd), Sample::Doubtful, "{odd}");
+        }
     }
 }

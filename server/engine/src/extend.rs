@@ -6,6 +6,7 @@
 use crate::acquire::Grant;
 use crate::ballot::Ballot;
 use crate::ids::{MasterId, MasterSet};
+use crate::mutants::Mutant;
 use crate::params::Params;
 use crate::script::{Body, Renewal, Request};
 use crate::tally::Tally;
@@ -111,7 +112,9 @@ impl Extend {
         let oks = self.tally.oks();
         if oks >= quorum {
             let Renewal { token, ttl, .. } = *self.renewal;
-            let valid_until = params.valid_until(self.started, ttl);
+            let from_answer = params.mutants.has(Mutant::ValidityFromAnswer);
+            let started = if from_answer { now } else { self.started };
+            let valid_until = params.valid_until(started, ttl);
             return if now < valid_until {
                 Verdict::Renewed(Grant { token, valid_until, votes: oks, ttl })
             } else {

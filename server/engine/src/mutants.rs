@@ -3,7 +3,7 @@
 //! a constant and the compiler removes the question.
 
 /// One rule taken away. The row names are those of the model.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u32)]
 pub enum Mutant {
     /// OKs of different rounds are added up (row u2).
@@ -38,11 +38,81 @@ pub enum Mutant {
     AdoptAnyIncident,
     /// Every observer overwrites the incident with its own (a5).
     ObserverOverwrites,
+    /// A master votes in quarantine.
+    VoteInQuarantine,
+    /// A quarantine is over at once (t20).
+    NoQuarantine,
+    /// TIME on the master need not be where it was expected (s1).
+    VoteLate,
+    /// What a master shows is believed although its clock stepped (k6).
+    ReadLate,
+    /// Cleanup raises no floor (u8).
+    CleanupWithoutBarrier,
+    /// Extend brings a lock back that is gone.
+    ExtendResurrects,
+    /// A revoked lease is extended like any other.
+    ExtendRevoked,
+    /// One vote fewer than a majority decides.
+    MinorityDecides,
+    /// No answer in time counts as a vote.
+    SilenceIsAVote,
+    /// Validity is counted from the answer, not from the moment before the question.
+    ValidityFromAnswer,
+    /// Validity is the whole ttl: neither drift nor epsilon.
+    ValidityWithoutDrift,
+    /// The last who came is served first.
+    LastComeFirst,
+    /// The term of a leader is the q-th largest token, whatever the intervals (w5).
+    TermOutsideInterval,
+    /// A Hold whose lease runs out is not told so.
+    LossNotTold,
+    /// A re-attached session whose client never heard of it takes the lock back (d8).
+    UnreadTakesBack,
+    /// Revoke raises no floor (r1).
+    RevokeRaisesNothing,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 32] = [
+        Self::MixedRounds,
+        Self::RegressingReaccept,
+        Self::ExtendByLease,
+        Self::ExtendRaisesNothing,
+        Self::ExtendWithoutBallot,
+        Self::RepairIgnoresFloor,
+        Self::RepairNeverOverwrites,
+        Self::RepairInQuarantine,
+        Self::NoRepair,
+        Self::CleanupByLease,
+        Self::NonceNotShared,
+        Self::ReleaseByFirst,
+        Self::TtlShrinks,
+        Self::NoBallotBase,
+        Self::AdoptAnyIncident,
+        Self::ObserverOverwrites,
+        Self::VoteInQuarantine,
+        Self::NoQuarantine,
+        Self::VoteLate,
+        Self::ReadLate,
+        Self::CleanupWithoutBarrier,
+        Self::ExtendResurrects,
+        Self::ExtendRevoked,
+        Self::MinorityDecides,
+        Self::SilenceIsAVote,
+        Self::ValidityFromAnswer,
+        Self::ValidityWithoutDrift,
+        Self::LastComeFirst,
+        Self::TermOutsideInterval,
+        Self::LossNotTold,
+        Self::UnreadTakesBack,
+        Self::RevokeRaisesNothing,
+    ];
 }
 
 /// Which rules are taken away; none by default.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Mutants(u32);
+pub struct Mutants(u64);
 
 impl Mutants {
     /// The protocol with one rule taken away.

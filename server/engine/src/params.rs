@@ -1,6 +1,6 @@
 //! The numbers of the protocol: what is configured, and what follows from it.
 
-use crate::mutants::Mutants;
+use crate::mutants::{Mutant, Mutants};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -67,17 +67,22 @@ pub struct Params {
 impl Params {
     /// Votes that decide: a majority.
     pub fn quorum(&self) -> usize {
-        self.masters / 2 + 1
+        let majority = self.masters / 2 + 1;
+        if self.mutants.has(Mutant::MinorityDecides) { majority.max(2) - 1 } else { majority }
     }
 
     /// How long a grant that began at `started` may be relied on: ttl less drift and [`EPSILON`].
     pub fn valid_until(&self, started: Instant, ttl: Duration) -> Instant {
+        if self.mutants.has(Mutant::ValidityWithoutDrift) {
+            return started + ttl;
+        }
         (started + ttl.saturating_sub(self.drift_of(ttl))).minus(EPSILON)
     }
 
     /// QUAR: `max(max_ttl × (1 + drift), 2 × skew) + 1 s`, none under [`RestartPolicy::Trust`].
     pub fn quarantine(&self) -> Duration {
         match self.restart_policy {
+            RestartPolicy::Quarantine if self.mutants.has(Mutant::NoQuarantine) => Duration::ZERO,
             RestartPolicy::Quarantine => {
                 let forgotten = self.max_ttl + self.drift_of(self.max_ttl);
                 forgotten.max(2 * self.clock_skew) + Duration::from_secs(1)

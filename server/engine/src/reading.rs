@@ -5,6 +5,7 @@
 
 use crate::ballot::Ballot;
 use crate::ids::{Info, LeaseHash};
+use crate::mutants::Mutant;
 use crate::params::Params;
 use crate::script::{Body, Lock, Occupant, Standing};
 use crate::tally::Tally;
@@ -75,7 +76,7 @@ impl Reading {
     pub fn leadership(&self, params: &Params) -> Leadership {
         let quorum = params.quorum();
         let locks = self.voting_locks();
-        if let Some(leader) = self.leases().find_map(|lease| leader(&locks, lease, quorum)) {
+        if let Some(leader) = self.leases().find_map(|lease| leader(&locks, lease, params)) {
             return Leadership::Led(leader);
         }
         if self.no_lease_can_have(params) {
@@ -172,11 +173,17 @@ fn shows(lock: &Lock, term: Ballot) -> bool {
 }
 
 /// The lease leads if a quorum shows it with one term in common; the largest such term is its own.
-fn leader(locks: &[(&Lock, Duration)], lease: LeaseHash, quorum: usize) -> Option<Leader> {
+fn leader(locks: &[(&Lock, Duration)], lease: LeaseHash, params: &Params) -> Option<Leader> {
+    let quorum = params.quorum();
     let mine: Vec<_> = locks.iter().filter(|(lock, _)| lock.lease == lease).collect();
     let agreed =
         |term: &Ballot| mine.iter().filter(|(lock, _)| shows(lock, *term)).count() >= quorum;
-    let token = mine.iter().map(|(lock, _)| lock.token).filter(agreed).max()?;
+    let mut token = mine.iter().map(|(lock, _)| lock.token).filter(agreed).max()?;
+    if params.mutants.has(Mutant::TermOutsideInterval) {
+        let mut tokens: Vec<Ballot> = mine.iter().map(|(lock, _)| lock.token).collect();
+        tokens.sort_unstable_by(|a, b| b.cmp(a));
+        token = *tokens.get(quorum - 1)?;
+    }
     let mut remaining: Vec<Duration> = mine.iter().map(|(_, remaining)| *remaining).collect();
     remaining.sort_unstable_by(|a, b| b.cmp(a));
     let newest = mine.iter().map(|(lock, _)| *lock).max_by_key(|lock| lock.info_ballot)?;

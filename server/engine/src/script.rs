@@ -103,6 +103,8 @@ pub enum Request {
         lease: LeaseHash,
         /// The highest token that is meant; a later grant of the same lease is left alone.
         token: Ballot,
+        /// A fresh ballot; zero leaves the floor alone.
+        ballot: Ballot,
     },
     /// Which resources have a lock?
     Scan {
@@ -231,7 +233,8 @@ pub enum Body {
     },
     /// Extend: nothing there.
     Absent,
-    /// This process may not vote: the incident, or `None` if nobody observed it yet.
+    /// This process may not vote: the incident, or `None` if nobody observed it yet. Revoke: nor was
+    /// the lease there.
     NotVoting(Option<Incident>),
     /// The master belongs to a deployment that is configured differently.
     Misfit,

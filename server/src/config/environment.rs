@@ -5,6 +5,7 @@
 //! command line client and to the children it runs. Of the variables that other programs share, those of
 //! [`SHARED`] are honoured where nothing of ours is said.
 
+use super::layers::MAX_KEY_PARTS;
 use super::problem::Problems;
 use super::secret::Secret;
 use super::telemetry::OtlpEndpoint;
@@ -69,6 +70,12 @@ impl Environment {
             match value.to_str() {
                 None => problems.add(name, "is not UTF-8"),
                 Some(value) => match key.strip_prefix(MASTERS) {
+                    None if name.matches("__").count() >= MAX_KEY_PARTS => {
+                        problems.add(name, "is unknown; no setting has so many parts");
+                    }
+                    None if key.bytes().all(|byte| byte == b'_') => {
+                        problems.add(name, "is unknown; it names no setting");
+                    }
                     None => variables.settings.push(setting(name, key, value)),
                     Some(rest) => variables.of_master(name, rest, value, problems),
                 },
@@ -176,6 +183,16 @@ mod tests {
         let paths: Vec<_> = variables.settings.iter().map(|s| s.path.join(".")).collect();
         assert_eq!(paths, ["grpc.listen", "grpc.tls.client_ca", "namespace"]);
         assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn no_name_of_a_setting_is_named_as_it_stands() {
+        let deep = format!("HOLDFAST_A{}", "__A".repeat(4_000));
+        for name in ["HOLDFAST__", "HOLDFAST_______", &deep] {
+            let (variables, problems) = read(&[(name, "x")]);
+            assert!(variables.settings.is_empty(), "{name}");
+            assert!(problems[0].starts_with(&format!("{name}: is unknown")), "{problems:?}");
+        }
     }
 
     #[test]

@@ -105,9 +105,16 @@ fn find<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     find(inner, rest)
 }
 
+/// The most parts of a key, well above those of any setting. Keys nest tables, and what reads and drops
+/// tables within tables does so on the stack, which has an end.
+pub(super) const MAX_KEY_PARTS: usize = 8;
+
 /// A TOML file. Of a syntax error only place and reason are told: the line itself may hold a password.
 fn file(path: &Path) -> Result<Layer, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    if deepest_key(&text) > MAX_KEY_PARTS {
+        return Err(format!("has a key of more than {MAX_KEY_PARTS} parts"));
+    }
     let table: toml::Table = toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -116,6 +123,34 @@ fn file(path: &Path) -> Result<Layer, String> {
     let settings =
         Value::serialize(table).map_err(|error| error.to_string())?.into_dict().unwrap_or_default();
     Ok(Layer { origin: format!("file {}", path.display()), settings })
+}
+
+/// How many parts the longest dotted key has. Looked for before anything is parsed, and only as far as
+/// that goes without parsing.
+fn deepest_key(text: &str) -> usize {
+    let (mut parts, mut most) = (1, 1);
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '.' => parts += 1,
+            '#' => {
+                rest.find(|c| *c == '\n');
+                parts = 1;
+            }
+            '"' => {
+                while let Some(c) = rest.next().filter(|c| !matches!(c, '"' | '\n')) {
+                    if c == '\\' {
+                        rest.next();
+                    }
+                }
+            }
+            '\'' => while rest.next().is_some_and(|c| !matches!(c, '\'' | '\n')) {},
+            c if c.is_alphanumeric() || matches!(c, '_' | '-' | ' ' | '\t') => continue,
+            _ => parts = 1,
+        }
+        most = most.max(parts);
+    }
+    most
 }
 
 fn layer(origin: String, path: &[&str], value: Value) -> Layer {
@@ -145,4 +180,24 @@ fn settings_of(flags: &Flags) -> Vec<(&'static str, &'static [&'static str], Val
         settings.push(("--master", &["masters"], Value::from(masters)));
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_key_is_found_wherever_it_stands() {
+        for (text, parts) in [
+            ("", 1),
+            ("a = 1.5 # a.b.c.d.e", 2),
+            ("[a.b]\nc.d.e = 'f.g.h.i'", 3),
+            ("a = { b . c.\"d\" .'e' = 1 }", 4),
+            ("url = \"a.b\\\"c.d.e\"\nx = 'a.b.c'", 1),
+            ("a = 'b\nc.d = 1", 2),
+            (&format!("[{}a]", "a.".repeat(4_000)), 4_001),
+        ] {
+            assert_eq!(deepest_key(text), parts, "{text}");
+        }
+    }
 }

@@ -7,9 +7,11 @@ use super::log::LogFormat;
 use super::secret::Secret;
 use super::span::Span;
 use holdfast_engine::RestartPolicy;
-use serde::de::{Error, IgnoredAny, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IgnoredAny, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
 #[derive(Default, Deserialize, Serialize)]
@@ -18,15 +20,23 @@ pub(super) struct RawConfig {
     pub(super) restart_policy: Option<RawPolicy>,
     pub(super) key_format: Option<String>,
     pub(super) namespace: Option<String>,
+    #[serde(deserialize_with = "table")]
     pub(super) grpc: RawGrpc,
+    #[serde(deserialize_with = "table")]
     pub(super) admin: RawAdmin,
+    #[serde(deserialize_with = "table")]
     pub(super) lease: RawLease,
+    #[serde(deserialize_with = "table")]
     pub(super) quorum: RawQuorum,
+    #[serde(deserialize_with = "table")]
     pub(super) limits: RawLimits,
+    #[serde(deserialize_with = "table")]
     pub(super) watch: RawWatch,
+    #[serde(deserialize_with = "table")]
     pub(super) log: RawLog,
+    #[serde(deserialize_with = "table")]
     pub(super) telemetry: RawTelemetry,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "tables")]
     pub(super) masters: Vec<RawMaster>,
 }
 
@@ -38,15 +48,16 @@ pub(super) enum RawPolicy {
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawGrpc {
     pub(super) listen: Option<String>,
     pub(super) drain_timeout: Option<Span>,
+    #[serde(deserialize_with = "some_table")]
     pub(super) tls: Option<RawGrpcTls>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawGrpcTls {
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
@@ -54,13 +65,13 @@ pub(super) struct RawGrpcTls {
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawAdmin {
     pub(super) listen: Option<String>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLease {
     pub(super) default_ttl: Option<Span>,
     pub(super) min_ttl: Option<Span>,
@@ -71,13 +82,13 @@ pub(super) struct RawLease {
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawQuorum {
     pub(super) clock_skew: Option<Span>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLimits {
     pub(super) max_resource_bytes: Option<Count>,
     pub(super) max_holder_bytes: Option<Count>,
@@ -89,27 +100,27 @@ pub(super) struct RawLimits {
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawWatch {
     pub(super) poll_interval: Option<Span>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     pub(super) format: Option<LogFormat>,
     pub(super) filter: Option<String>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawTelemetry {
     pub(super) otlp_endpoint: Option<String>,
     pub(super) sample_ratio: Option<Decimal>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawMaster {
     pub(super) name: Option<String>,
     pub(super) url: Option<String>,
@@ -118,6 +129,7 @@ pub(super) struct RawMaster {
     pub(super) password_file: Option<PathBuf>,
     pub(super) connect_timeout: Option<Span>,
     pub(super) command_timeout: Option<Span>,
+    #[serde(deserialize_with = "some_table")]
     pub(super) tls: Option<RawMasterTls>,
     #[serde(skip_serializing)]
     pub(super) endpoints: Option<IgnoredAny>,
@@ -131,12 +143,52 @@ pub(super) struct RawMaster {
 pub(super) const REPLICATED_UNIT_KEYS: [&str; 3] = ["endpoints", "sentinel", "max_lag"];
 
 #[derive(Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawMasterTls {
     pub(super) ca: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     pub(super) server_name: Option<String>,
+}
+
+/// A table, by its keys. Serde's own way would take a list as well, by the order of the fields.
+struct Table<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TableVisitor(PhantomData))
+    }
+}
+
+struct TableVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
+    type Value = Table<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Table<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Table)
+    }
+}
+
+fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Table::deserialize(deserializer).map(|Table(table)| table)
+}
+
+fn some_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    table(deserializer).map(Some)
+}
+
+fn tables<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let tables = Vec::<Table<T>>::deserialize(deserializer)?;
+    Ok(tables.into_iter().map(|Table(table)| table).collect())
 }
 
 impl From<RawPolicy> for RestartPolicy {

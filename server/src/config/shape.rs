@@ -31,6 +31,7 @@ fn key_text(path: &[String]) -> String {
             text.push_str(&format!("[{part}]"));
         } else {
             let dot = if text.is_empty() { "" } else { "." };
+            let part = if part.is_empty() && text.is_empty() { "\"\"" } else { part };
             text.push_str(&format!("{dot}{part}"));
         }
     }
@@ -95,9 +96,10 @@ fn take_out(value: &mut Value, path: &[String]) -> bool {
                 return false;
             };
             if rest.is_empty() {
-                *element = Value::from(Dict::new());
+                let before = std::mem::replace(element, Value::from(Dict::new()));
+                return before.as_dict().is_none_or(|dict| !dict.is_empty());
             }
-            rest.is_empty() || take_out(element, rest)
+            take_out(element, rest)
         }
         _ => false,
     }
@@ -119,6 +121,12 @@ mod tests {
         for (text, expected) in [
             ("[lease]\nmax_tll = '5s'", "lease.max_tll: unknown key; did you mean `max_ttl`?"),
             ("[quorum]\ncolour = 1", "quorum.colour: unknown key; known here: clock_skew"),
+            ("[watch]\n'' = 1", "watch.: unknown key; known here: poll_interval"),
+            (
+                "[\"\"]",
+                "\"\": unknown key; known here: restart_policy, key_format, namespace, grpc, \
+                       admin, lease, quorum, limits, watch, log, telemetry, masters",
+            ),
             ("[watch]\npoll = '5s'", "watch.poll: unknown key; known here: poll_interval"),
             (
                 "limits.max_stream = 1",
@@ -157,6 +165,10 @@ mod tests {
                                           password, password_file, connect_timeout, command_timeout, tls",
             ),
             ("masters = ['redis://:hunter2@r1']", "masters[0]: must be a table"),
+            ("masters = [['m', 'redis://:hunter2@r1']]", "masters[0]: must be a table"),
+            ("grpc = ['0.0.0.0:7420']", "grpc: is a list; it must be a table"),
+            ("[[lease]]", "lease: is a list; it must be a table"),
+            ("[[grpc.tls]]\n[[grpc.tls]]", "grpc.tls: is a list; it must be a table"),
         ] {
             assert_eq!(problems_of(text), expected);
         }

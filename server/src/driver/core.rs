@@ -6,6 +6,7 @@
 use super::handle::{Handle, Message};
 use super::outbox::Teller;
 use super::watch::{Hub, Joined, Views};
+use crate::clock::Trust;
 use crate::masters::{Connection, Event, Link};
 use crate::telemetry::{Rounds, Traces};
 use futures_util::future::BoxFuture;
@@ -36,6 +37,7 @@ pub struct Core {
     draining: watch::Sender<bool>,
     subscriptions: BTreeSet<Resource>,
     drained: Vec<oneshot::Sender<()>>,
+    trust: Trust,
     /// Who wants to know what becomes of asks hears it here.
     rounds: Rounds,
 }
@@ -107,9 +109,11 @@ impl Core {
             draining,
             subscriptions: BTreeSet::new(),
             drained: Vec::new(),
+            trust: Trust::default(),
             rounds,
         };
-        (core, Handle { messages, last_id: Arc::new(AtomicU64::new(1)), draining: drains })
+        let (last_id, trust) = (Arc::new(AtomicU64::new(1)), core.trust.clone());
+        (core, Handle { messages, last_id, draining: drains, trust })
     }
 
     /// Notified when the connection to this master is to be made anew.
@@ -311,6 +315,7 @@ impl Core {
             self.in_flight.push(batch.boxed());
         }
         self.rounds.written();
+        self.trust.set(self.replica.trusts_clock(now), now);
         if !self.drained.is_empty() && self.replica.calls() == 0 {
             for done in self.drained.drain(..) {
                 // Out of patience already.

@@ -4,6 +4,7 @@
 use super::outbox::{Teller, outbox};
 use super::session::Session;
 use super::watch::{Views, Watch};
+use crate::clock::Trust;
 use crate::telemetry::{self, Parent};
 use holdfast_engine::{
     Answer, Ballot, Call, CallId, GiveBack, Hangup, Hold, Instant, Resource, Status,
@@ -21,6 +22,7 @@ pub struct Handle {
     pub(super) messages: UnboundedSender<Message>,
     pub(super) last_id: Arc<AtomicU64>,
     pub(super) draining: watch::Receiver<bool>,
+    pub(super) trust: Trust,
 }
 
 /// What callers send to the driver.
@@ -88,6 +90,11 @@ impl Handle {
         self.send(Message::Watch(resource, after, parent, answer))?;
         watch.views = Some(answered.await.map_err(|_| Closed)?);
         Ok(watch)
+    }
+
+    /// Whether this replica's wall clock is known to be right.
+    pub fn clock_trust(&self) -> Trust {
+        self.trust.clone()
     }
 
     /// Resolves when this replica begins to drain, or has ended.

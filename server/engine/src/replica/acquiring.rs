@@ -5,6 +5,7 @@
 use super::call::{Answer, CallId, Held};
 use super::{Operation, Output, Place, Replica, Timer};
 use crate::ids::{LeaseHash, Resource};
+use crate::mutants::Mutant;
 use crate::params::GIVE_UP;
 use crate::queue::{Entry, Note, Queue, Stage};
 use crate::script::{Claim, Occupant};
@@ -114,7 +115,10 @@ impl Replica {
     }
 
     fn enqueue(&mut self, resource: &Resource, entry: Entry) -> u64 {
-        let ticket = self.number();
+        let mut ticket = self.number();
+        if self.params.mutants.has(Mutant::LastComeFirst) {
+            ticket = u64::MAX - ticket;
+        }
         self.place(resource, ticket, entry);
         ticket
     }

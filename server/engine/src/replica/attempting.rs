@@ -8,7 +8,7 @@ use crate::ids::{LeaseHash, MasterId, Resource};
 use crate::master::Purpose;
 use crate::params::{GIVE_UP, POLL};
 use crate::queue::{Note, Stage};
-use crate::script::{Body, Change, Claim, Lock, Occupant};
+use crate::script::{Body, Change, Claim, Lock, Occupant, Request};
 use crate::step::Cause;
 use crate::time::Now;
 use std::sync::Arc;
@@ -24,7 +24,10 @@ pub(super) struct Attempt {
 
 impl Replica {
     pub(super) fn clean_up(&mut self, attempt: &mut Attempt, now: Now) {
-        let (masters, request) = attempt.acquire.cleanup();
+        let (masters, mut request) = attempt.acquire.cleanup();
+        if let Request::Cleanup { ballot, .. } = &mut request {
+            *ballot = self.as_barrier(*ballot, now);
+        }
         let until = now.boot + attempt.acquire.claim().ttl;
         self.errand_to_all(attempt.cause, &request, masters, until, now);
     }
@@ -70,6 +73,11 @@ impl Replica {
             Verdict::Pending => return Some(Operation::Attempt(attempt)),
             Verdict::Again => {
                 let ballot = self.draw(now);
+                if ballot <= attempt.acquire.ballot() {
+                    // The wall clock was set right meanwhile, and what was drawn before it is forgotten.
+                    self.attempt_anew(attempt, now);
+                    return None;
+                }
                 attempt.acquire.next_round(ballot, &params, now.boot);
                 let (round, request) = (attempt.acquire.round(), attempt.acquire.request());
                 self.fan_out(attempt.cause, (operation, round), &request, now);

@@ -152,7 +152,7 @@ pub enum Forced {
     NotHeld,
     /// Another Redlock library holds it.
     Foreign,
-    /// Too few masters answered; so many did it.
+    /// Too few masters confirmed it; so many did it.
     Unconfirmed {
         /// How many.
         masters: usize,

@@ -1,7 +1,8 @@
 //! ForceRelease: reads who holds the resource, and takes that lease back if it is the one that is meant.
 //!
 //! Immediately: by a release of exactly the lease that was read. Otherwise by a revocation: it cannot be
-//! extended any more, and expires.
+//! extended any more, and expires. What was under way for it must not bring it back, so an answer counts
+//! only where no ballot above the revocation's own was seen (docs/protocol.md, "Taking a lease back").
 
 use super::call::{Answer, CallId, Forced};
 use super::{Operation, Replica, Timer};
@@ -13,6 +14,7 @@ use crate::script::{Body, Change, Deletion, Request};
 use crate::step::Cause;
 use crate::tally::Tally;
 use crate::time::{Instant, Now};
+use std::time::Duration;
 
 /// A ForceRelease in progress.
 #[derive(Debug)]
@@ -39,7 +41,16 @@ enum Phase {
 #[derive(Debug)]
 struct Revoking {
     lease: LeaseHash,
+    /// All that count saw no higher one; zero proves nothing.
+    ballot: Ballot,
+    /// What was answered to this ballot.
     tally: Tally,
+    /// Masters that had seen a higher one.
+    outrun: MasterSet,
+    /// Masters that revoked it, whatever the ballot.
+    revoked: MasterSet,
+    /// The longest that it lives on one of them.
+    remaining: Duration,
 }
 
 impl Replica {
@@ -74,7 +85,8 @@ impl Replica {
         &mut self,
         operation: u64,
         mut op: Forcing,
-        (master, round, body): (MasterId, u8, Body),
+        (master, round): (MasterId, u8),
+        (seen, body): (Ballot, Body),
         now: Now,
     ) -> Option<Operation> {
         if round != op.round {
@@ -89,7 +101,7 @@ impl Replica {
                 }
             }
             Phase::Revoking(revoking) => {
-                revoking.tally.record(master, body);
+                revoking.record(master, seen, body);
                 match revoking.tally.pending() {
                     0 => self.revoked(operation, op, now),
                     _ => Some(Operation::Force(op)),
@@ -128,7 +140,8 @@ impl Replica {
             self.begin_release(op.call, what, Change::Forced, Some(op.soft), now);
             return None;
         }
-        op.phase = Phase::Revoking(Revoking { lease, tally: Tally::new(self.params.masters) });
+        let revoking = Revoking::new(lease, self.barrier(now), self.params.masters);
+        op.phase = Phase::Revoking(revoking);
         let everyone = self.everyone();
         self.revoke(operation, &mut op, everyone, now);
         Some(Operation::Force(op))
@@ -153,25 +166,18 @@ impl Replica {
 
     /// What the answers so far amount to; `None`: the lease may still be extended.
     fn came_to(&self, op: &Forcing) -> Option<Forced> {
-        let Phase::Revoking(Revoking { tally, .. }) = &op.phase else { return None };
-        let found = |deletion| tally.count(|body| *body == Body::Released(deletion));
-        let (newer, other) = (found(Deletion::Newer), found(Deletion::Other));
-        let masters = tally.count(is_revoked);
+        let Phase::Revoking(revoking) = &op.phase else { return None };
+        let found = |deletion| revoking.tally.count(|body| *body == Body::Released(deletion));
         let (quorum, lost_at) = (self.params.quorum(), self.params.masters - self.params.quorum());
-        if newer + other >= quorum {
+        if found(Deletion::Newer) + found(Deletion::Other) >= quorum {
             return Some(Forced::Mismatch(Ballot::ZERO));
         }
-        // Without the votes of these no extend has a quorum.
-        if masters + other + found(Deletion::Nothing) <= lost_at {
+        if revoking.lost_votes() <= lost_at {
             return None;
         }
-        let remaining = tally.iter().filter_map(|(_, body)| match body {
-            Body::Revoked { remaining } => Some(*remaining),
-            _ => None,
-        });
-        Some(match remaining.max() {
-            Some(remaining) => Forced::Revoked { masters, remaining },
-            None => Forced::NotHeld,
+        Some(match revoking.revoked.len() {
+            0 => Forced::NotHeld,
+            masters => Forced::Revoked { masters, remaining: revoking.remaining },
         })
     }
 
@@ -206,8 +212,8 @@ impl Replica {
             let forced = match &op.phase {
                 Phase::Reading(_) if op.disagreed => Forced::Mismatch(Ballot::ZERO),
                 Phase::Reading(_) => Forced::Unconfirmed { masters: 0 },
-                Phase::Revoking(Revoking { tally, .. }) => {
-                    let masters = tally.count(is_revoked);
+                Phase::Revoking(revoking) => {
+                    let masters = revoking.revoked.len();
                     self.came_to(&op).unwrap_or(Forced::Unconfirmed { masters })
                 }
             };
@@ -222,10 +228,15 @@ impl Replica {
                     let request = Request::Read { resource: op.resource.clone() };
                     self.fan_out(Cause::Call(op.call), (operation, op.round), &request, now);
                 }
-                Phase::Revoking(_) => {
-                    let silent = op.silent();
-                    op.forget_silent(self.params.masters);
-                    self.revoke(operation, &mut op, silent, now);
+                Phase::Revoking(revoking) => {
+                    let again = if revoking.is_outrun() {
+                        revoking.ballot = self.barrier(now);
+                        self.everyone()
+                    } else {
+                        revoking.undecided()
+                    };
+                    revoking.forget(again, self.params.masters);
+                    self.revoke(operation, &mut op, again, now);
                 }
             }
         }
@@ -235,31 +246,74 @@ impl Replica {
 
 impl Forcing {
     fn request(&self) -> Option<Request> {
-        let Phase::Revoking(Revoking { lease, .. }) = &self.phase else { return None };
+        let Phase::Revoking(Revoking { lease, ballot, .. }) = self.phase else { return None };
         let resource = self.resource.clone();
-        Some(Request::Revoke { resource, lease: *lease, token: self.token })
+        Some(Request::Revoke { resource, lease, token: self.token, ballot })
     }
 
     /// Masters that did not say what they did.
     fn silent(&self) -> MasterSet {
         let Phase::Revoking(revoking) = &self.phase else { return MasterSet::default() };
-        revoking
-            .tally
-            .masters(|body| !matches!(body, Some(Body::Revoked { .. } | Body::Released(_))))
-    }
-
-    /// Their answers are expected anew.
-    fn forget_silent(&mut self, masters: usize) {
-        let silent = self.silent();
-        if let Phase::Revoking(revoking) = &mut self.phase {
-            let old = std::mem::replace(&mut revoking.tally, Tally::new(masters));
-            for (master, body) in old.iter().filter(|(master, _)| !silent.contains(*master)) {
-                revoking.tally.record(master, body.clone());
-            }
-        }
+        let said = |body: &Body| {
+            matches!(body, Body::Revoked { .. } | Body::Released(_) | Body::NotVoting(_))
+        };
+        revoking.tally.masters(|body| !body.is_some_and(said))
     }
 }
 
-fn is_revoked(body: &Body) -> bool {
-    matches!(body, Body::Revoked { .. })
+impl Revoking {
+    fn new(lease: LeaseHash, ballot: Ballot, masters: usize) -> Self {
+        Self {
+            lease,
+            ballot,
+            tally: Tally::new(masters),
+            outrun: MasterSet::default(),
+            revoked: MasterSet::default(),
+            remaining: Duration::ZERO,
+        }
+    }
+
+    fn record(&mut self, master: MasterId, seen: Ballot, body: Body) {
+        if let Body::Revoked { remaining } = body {
+            self.revoked.insert(master);
+            self.remaining = self.remaining.max(remaining);
+        }
+        if seen > self.ballot {
+            self.outrun.insert(master);
+        }
+        self.tally.record(master, body);
+    }
+
+    /// Masters that no extend gets a vote from any more: what a quorum voted for until now has no ballot
+    /// above the floor there, so it does not come back.
+    fn lost_votes(&self) -> usize {
+        let lost =
+            |(master, body): &(MasterId, &Body)| !self.outrun.contains(*master) && is_lost(body);
+        if self.ballot == Ballot::ZERO { 0 } else { self.tally.iter().filter(lost).count() }
+    }
+
+    /// Nothing more comes of this ballot.
+    fn is_outrun(&self) -> bool {
+        self.ballot == Ballot::ZERO || !self.outrun.is_empty()
+    }
+
+    /// Masters that may answer the same ballot better the next time.
+    fn undecided(&self) -> MasterSet {
+        let decided = |body: &Body| matches!(body, Body::Revoked { .. } | Body::Released(_));
+        self.tally.masters(|body| !body.is_some_and(decided))
+    }
+
+    /// The answers of these are expected anew.
+    fn forget(&mut self, again: MasterSet, masters: usize) {
+        let old = std::mem::replace(&mut self.tally, Tally::new(masters));
+        for (master, body) in old.iter().filter(|(master, _)| !again.contains(*master)) {
+            self.tally.record(master, body.clone());
+        }
+        self.outrun = MasterSet::default();
+    }
+}
+
+/// No extend gets a vote there, unless what was under way brings the lease back.
+fn is_lost(body: &Body) -> bool {
+    matches!(body, Body::Revoked { .. } | Body::Released(Deletion::Other | Deletion::Nothing))
 }

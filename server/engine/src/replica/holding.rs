@@ -10,6 +10,7 @@ use super::{Operation, Output, Place, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::hold::{Hangup, Hold, HoldEvent, LostBy, Risk};
 use crate::ids::{LeaseHash, Nonce, Resource};
+use crate::mutants::Mutant;
 use crate::release::Outcome;
 use crate::script::Change;
 use crate::time::{Instant, Now};
@@ -103,7 +104,7 @@ impl Replica {
                 self.sessions.by_id.insert(id, session);
                 self.sessions.by_lease.insert(key, id);
                 self.set_timer(until, Timer::Session(id));
-            } else if told || !reattached {
+            } else if told || !reattached || self.params.mutants.has(Mutant::UnreadTakesBack) {
                 self.take_back(&session.hold, &tenancy, session.ballot, now);
             }
             // Otherwise the client may still rely on the session it had before: left to its ttl.

@@ -11,6 +11,7 @@ use crate::ballot::Ballot;
 use crate::extend::Loss;
 use crate::hold::{HoldEvent, Liveness, LostBy, Risk, Tenure};
 use crate::ids::{MasterSet, Nonce};
+use crate::mutants::Mutant;
 use crate::script::{Claim, Renewal};
 use crate::time::{Instant, Now};
 use std::sync::Arc;
@@ -182,7 +183,8 @@ impl Replica {
     /// then it expires.
     pub(super) fn lose(&mut self, id: CallId, by: LostBy) {
         self.drop_round(id);
-        if self.sessions.remove(id).is_some() {
+        let told = !self.params.mutants.has(Mutant::LossNotTold);
+        if self.sessions.remove(id).is_some() && told {
             self.tell_holder(id, HoldEvent::Lost(by));
         }
     }

@@ -33,6 +33,7 @@ use crate::ballot::{Ballot, BallotClock};
 use crate::hold::HoldEvent;
 use crate::ids::{MasterId, Nonce, Resource};
 use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
+use crate::mutants::Mutant;
 use crate::params::{BACKOFF, CLOCK_WINDOW, GIVE_UP, Params};
 use crate::queue::Queue;
 use crate::script::{Ask, Body, Change, Reply, Request};
@@ -215,6 +216,8 @@ impl Replica {
     fn give_back(&mut self, give_back: &GiveBack, now: Now) {
         let GiveBack { resource, lease, .. } = give_back;
         let (masters, until) = (give_back.masters, give_back.until);
+        let give_back =
+            GiveBack { ballot: self.as_barrier(give_back.ballot, now), ..give_back.clone() };
         self.errand_to_all(Cause::Upkeep, &give_back.request(), masters, until, now);
         self.publish(resource, Change::Released, Some(*lease), now);
         self.leases.forget(resource, *lease);
@@ -260,7 +263,11 @@ impl Replica {
         let finding = known.learn(ask.sent, &reply, now.boot);
         let body = match (&finding, reply.body) {
             // What a master shows may have expired by a clock that is wrong.
-            (Finding::Doubt | Finding::Step, Body::Read { .. }) => Body::Late,
+            (Finding::Doubt | Finding::Step, Body::Read { .. })
+                if !self.params.mutants.has(Mutant::ReadLate) =>
+            {
+                Body::Late
+            }
             (_, body) => body,
         };
         match finding {
@@ -269,7 +276,7 @@ impl Replica {
             Finding::Step => self.stepped(master, now),
         }
         if !ask.expired {
-            self.route(master, ask.purpose, body, now);
+            self.route(master, ask.purpose, (reply.seen, body), now);
         }
         self.tend(master, now);
         self.settle(now);
@@ -347,7 +354,7 @@ impl Replica {
     fn settle(&mut self, now: Now) {
         loop {
             if let Some((master, purpose, body)) = self.echoes.pop_front() {
-                self.route(master, purpose, body, now);
+                self.route(master, purpose, (Ballot::ZERO, body), now);
             } else if let Some((id, news)) = self.session_news.pop_front() {
                 self.session_hears(id, news, now);
             } else {
@@ -356,7 +363,13 @@ impl Replica {
         }
     }
 
-    fn route(&mut self, master: MasterId, purpose: Purpose, body: Body, now: Now) {
+    fn route(
+        &mut self,
+        master: MasterId,
+        purpose: Purpose,
+        (seen, body): (Ballot, Body),
+        now: Now,
+    ) {
         let operation = match purpose {
             Purpose::Errand | Purpose::Probe => return,
             Purpose::Round { operation, .. }
@@ -383,7 +396,7 @@ impl Replica {
             }
             Operation::Look(look) => self.look_reply(look, (master, body), now),
             Operation::Force(forcing) => {
-                self.force_reply(operation, forcing, (master, round, body), now)
+                self.force_reply(operation, forcing, (master, round), (seen, body), now)
             }
             Operation::Scan(call) => {
                 self.scan_reply(call, master, body);
@@ -457,6 +470,12 @@ impl Replica {
     /// A fresh ballot, or zero if this replica's clock is out of bounds: zero raises no floor.
     fn barrier(&mut self, now: Now) -> Ballot {
         if self.clock_fits(now) { self.draw(now) } else { Ballot::ZERO }
+    }
+
+    /// What an earlier ballot may raise a floor to: nothing, if the wall clock was wrong when it was drawn.
+    fn as_barrier(&self, ballot: Ballot, now: Now) -> Ballot {
+        let (_, bound) = self.trusted_wall(now);
+        if ballot < bound { ballot } else { Ballot::ZERO }
     }
 
     /// A fresh ballot. The wall clock has a say only while it is known to fit.

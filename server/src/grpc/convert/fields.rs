@@ -103,7 +103,8 @@ pub(super) fn lease_id(lease_id: String, violations: &mut Violations) -> LeaseId
     LeaseId(lease_id)
 }
 
-/// Tokens are times: one from the future was never granted.
+/// Tokens are times: one from the future was never granted, if the clock is right that says so. A replica whose
+/// clock is wrong has no quorum for a call with it, and the client goes to another one.
 pub(super) fn token(token: u64, rules: &Rules, now: Now, violations: &mut Violations) -> Ballot {
     token_in("fencing_token", token, rules, now, violations)
 }
@@ -117,7 +118,7 @@ pub(super) fn token_in(
     violations: &mut Violations,
 ) -> Ballot {
     let skew = u64::try_from(rules.clock_skew.as_micros()).unwrap_or(u64::MAX);
-    if token > now.wall_micros.saturating_add(skew) {
+    if token > now.wall_micros.saturating_add(skew) && rules.trusts_clock(now) {
         let text = format!(
             "is from the future: a token is at most the server's clock plus {}",
             format_duration(rules.clock_skew)

@@ -1,5 +1,7 @@
 //! What a request may contain: the limits of this server, from its configuration.
 
+use crate::clock::Trust;
+use holdfast_engine::Now;
 use std::time::Duration;
 
 /// The limits every request is measured by.
@@ -21,8 +23,10 @@ pub struct Rules {
     pub max_holder_bytes: usize,
     /// All keys and values of one lease's metadata together.
     pub max_metadata_bytes: usize,
-    /// How far a token may be ahead of this replica's wall clock.
+    /// How far a token may be ahead of this replica's wall clock,
     pub clock_skew: Duration,
+    /// if that is known to be right; `None`: it always is.
+    pub clock_trust: Option<Trust>,
     /// What stands before the resource in the key of its lock.
     pub key_prefix: String,
     /// What stands behind it.
@@ -43,6 +47,7 @@ impl Default for Rules {
             max_holder_bytes: 256,
             max_metadata_bytes: 4_096,
             clock_skew: Duration::from_secs(10),
+            clock_trust: None,
             key_prefix: "redlock:".to_owned(),
             key_suffix: String::new(),
             namespace: "holdfast".to_owned(),
@@ -51,6 +56,11 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// May a time that a client sends be judged by this replica's wall clock?
+    pub(super) fn trusts_clock(&self, now: Now) -> bool {
+        self.clock_trust.as_ref().is_none_or(|trust| trust.covers(now))
+    }
+
     /// Would the lock of this resource lie among Holdfast's own keys?
     pub(super) fn is_own_key(&self, resource: &str) -> bool {
         let mut key =

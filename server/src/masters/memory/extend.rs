@@ -1,7 +1,7 @@
 //! extend: a vote for a lease that is there already, or a refusal. Never brings one back.
 
 use super::script::Script;
-use holdfast_engine::{Ballot, Body, Lock, Mutant, Occupant, Renewal, Resource};
+use holdfast_engine::{Ballot, Body, Info, Lock, Mutant, Occupant, Renewal, Resource};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,17 @@ impl Script<'_> {
         }
         let resource = &renewal.resource;
         let Some(Occupant { lock, remaining }) = self.occupant(resource) else {
+            if self.has(Mutant::ExtendResurrects) {
+                self.bring_back(renewal, ballot, &Info::default(), ballot);
+                return Body::Ok { info_ballot: ballot };
+            }
             return Body::Absent;
         };
         let Some(mut lock) = lock.filter(|lock| lock.lease == renewal.lease) else {
             return Body::Lost { first: None };
         };
-        if lock.first > renewal.token && !self.has(Mutant::ExtendByLease) {
+        let revoked = lock.first == Ballot::REVOKED && self.has(Mutant::ExtendRevoked);
+        if lock.first > renewal.token && !revoked && !self.has(Mutant::ExtendByLease) {
             return Body::Lost { first: Some(lock.first) };
         }
         if let Some(metadata) = &renewal.metadata

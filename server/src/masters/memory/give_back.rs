@@ -1,6 +1,5 @@
-//! cleanup, release and revoke: what takes a lock away again, now or when it expires. The first two
-//! raise the floor, so that nothing late of the same attempt creates a lock; a revoked lock stays,
-//! so that nothing can. All work in quarantine.
+//! cleanup, release and revoke: what takes a lock away again, now or when it expires. All of them raise
+//! the floor, so that nothing late of the same attempt creates a lock, and all work in quarantine.
 
 use super::script::Script;
 use holdfast_engine::{
@@ -26,7 +25,9 @@ impl Script<'_> {
         if ours {
             self.master.delete(resource);
         }
-        self.master.raise(resource, ballot);
+        if !self.has(Mutant::CleanupWithoutBarrier) {
+            self.master.raise(resource, ballot);
+        }
         Body::Cleaned
     }
 
@@ -56,21 +57,36 @@ impl Script<'_> {
         Body::Released(deletion)
     }
 
-    pub(super) fn revoke(&mut self, resource: &Resource, lease: LeaseHash, token: Ballot) -> Body {
+    pub(super) fn revoke(
+        &mut self,
+        resource: &Resource,
+        lease: LeaseHash,
+        token: Ballot,
+        ballot: Ballot,
+    ) -> Body {
         if self.is_for_another() {
             return Body::Dropped;
         }
-        let Some(Occupant { lock, remaining }) = self.occupant(resource) else {
-            return Body::Released(Deletion::Nothing);
-        };
-        match lock {
-            Some(lock) if lock.lease != lease => Body::Released(Deletion::Other),
-            Some(lock) if lock.token > token => Body::Released(Deletion::Newer),
-            Some(_) => {
-                self.master.revoke(resource);
-                Body::Revoked { remaining: remaining.unwrap_or_default() }
+        if !self.has(Mutant::RevokeRaisesNothing) {
+            self.master.raise(resource, ballot);
+        }
+        let found = match self.occupant(resource) {
+            None => Deletion::Nothing,
+            Some(Occupant { lock: Some(lock), .. })
+                if lock.lease == lease && lock.token > token =>
+            {
+                Deletion::Newer
             }
-            None => Body::Released(Deletion::Other),
+            Some(Occupant { lock: Some(lock), remaining }) if lock.lease == lease => {
+                self.master.revoke(resource);
+                return Body::Revoked { remaining: remaining.unwrap_or_default() };
+            }
+            Some(_) => Deletion::Other,
+        };
+        // What it had may be forgotten: that it is not here says nothing.
+        match self.standing() {
+            Standing::Quarantined(incident) => Body::NotVoting(incident),
+            _ => Body::Released(found),
         }
     }
 

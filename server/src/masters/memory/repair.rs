@@ -33,6 +33,18 @@ impl Script<'_> {
         if outrun || floor >= ballot && !self.has(Mutant::RepairIgnoresFloor) {
             return Body::Refused;
         }
+        self.bring_back(renewal, ballot, info, info_ballot)
+    }
+
+    /// A lock as it would be if this master had voted for it all the time.
+    pub(super) fn bring_back(
+        &mut self,
+        renewal: &Renewal,
+        ballot: Ballot,
+        info: &Info,
+        info_ballot: Ballot,
+    ) -> Body {
+        let resource = &renewal.resource;
         let lock = Lock {
             lease: renewal.lease,
             nonce: renewal.nonce,

@@ -64,8 +64,8 @@ impl Script<'_> {
                 let body = Body::Read { standing: self.standing(), occupant };
                 self.timed(resource, body)
             }
-            Request::Revoke { resource, lease, token } => {
-                let body = self.revoke(resource, *lease, *token);
+            Request::Revoke { resource, lease, token, ballot } => {
+                let body = self.revoke(resource, *lease, *token, *ballot);
                 self.untimed(resource, body)
             }
             Request::Scan { prefix, cursor, count } => {
@@ -94,10 +94,12 @@ impl Script<'_> {
     pub(super) fn refusal(&self, ballot: Ballot) -> Option<Body> {
         match self.standing() {
             Standing::Voting => {}
+            Standing::Quarantined(Some(_)) if self.has(Mutant::VoteInQuarantine) => {}
             Standing::Quarantined(incident) => return Some(Body::NotVoting(incident)),
             Standing::Misfit(_) => return Some(Body::Misfit),
         }
-        if self.time < self.window.lo || self.time > self.window.hi {
+        let late = self.time < self.window.lo || self.time > self.window.hi;
+        if late && !self.has(Mutant::VoteLate) {
             return Some(Body::Late);
         }
         self.is_ahead(ballot).then_some(Body::Ahead)

@@ -49,9 +49,9 @@ pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
             cmd
         }
         Request::Read { resource } => plain(&scripts.read, ask, resource, deployment),
-        Request::Revoke { resource, lease, token } => {
+        Request::Revoke { resource, lease, token, ballot } => {
             let mut cmd = plain(&scripts.revoke, ask, resource, deployment);
-            cmd.arg(lease_text(*lease)).arg(ballot_text(*token));
+            cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
             cmd
         }
         Request::Scan { prefix, cursor, count } => {

@@ -202,6 +202,7 @@ mod tests {
             "7 released --",
             "7 released nolease",
             "7 released 7",
+            "7 released +1111111111111111111111111111111",
             "18446744073709551616 released -",
         ] {
             assert_eq!(parse(text), None, "{text:?}");

@@ -65,18 +65,23 @@ fn text(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok()
 }
 
+/// Digits only: Rust's own parsers take a sign as well.
 fn number(digits: &[u8]) -> Option<u64> {
-    text(digits)?.parse().ok()
+    text(digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }
 
 pub(super) fn parse_lease(hex: &[u8]) -> Option<LeaseHash> {
-    let bits = u128::from_str_radix(text(hex)?, 16).ok()?;
+    let bits = u128::from_str_radix(hexadecimal(hex)?, 16).ok()?;
     Some(LeaseHash::from_bytes(bits.to_be_bytes()))
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<&str> {
+    text(digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn parse_nonce(field: &[u8]) -> Option<Nonce> {
     let (kind, hex) = text(field)?.split_at_checked(1)?;
-    let bits = u64::from_str_radix(hex, 16).ok()?;
+    let bits = u64::from_str_radix(hexadecimal(hex.as_bytes())?, 16).ok()?;
     match kind {
         "a" => Some(Nonce::acquired(bits)),
         "r" => Some(Nonce::reattached(bits)),
@@ -120,5 +125,15 @@ mod tests {
         assert_eq!(parse(b"some-uuid"), None);
         assert_eq!(parse(&ours[..100]), None);
         assert_eq!(parse(b"HF1"), None);
+    }
+
+    #[test]
+    fn a_sign_is_no_digit() {
+        let ours = record(Nonce::acquired(99), "me");
+        for first_of_field in [3, 36, 51, 67, 83, 99, 115, 125] {
+            let mut odd = ours.clone();
+            odd[first_of_field] = b'+';
+            assert!(parse(&ours).is_some() && parse(&odd).is_none(), "{first_of_field}");
+        }
     }
 }

@@ -135,12 +135,10 @@ pub(super) fn about(request: &Request) -> (Option<&Resource>, Option<Ballot>) {
         Request::Extend { renewal, ballot } | Request::Repair { renewal, ballot, .. } => {
             (Some(&renewal.resource), Some(*ballot))
         }
-        Request::Cleanup { resource, ballot, .. } | Request::Release { resource, ballot, .. } => {
-            (Some(resource), Some(*ballot))
-        }
-        Request::Read { resource }
-        | Request::Revoke { resource, .. }
-        | Request::Publish { resource, .. } => (Some(resource), None),
+        Request::Cleanup { resource, ballot, .. }
+        | Request::Release { resource, ballot, .. }
+        | Request::Revoke { resource, ballot, .. } => (Some(resource), Some(*ballot)),
+        Request::Read { resource } | Request::Publish { resource, .. } => (Some(resource), None),
         Request::Scan { .. }
         | Request::Observe { .. }
         | Request::Adopt { .. }
