@@ -33,19 +33,14 @@ impl Default for Trust {
 impl Trust {
     /// A quorum agrees with the wall clock as it is, or does not.
     pub fn set(&self, trusted: bool, now: Now) {
-        self.0.store(if trusted { wall_ahead(now) } else { NONE }, Ordering::Relaxed);
+        self.0.store(if trusted { now.wall_ahead() } else { NONE }, Ordering::Relaxed);
     }
 
     /// Is it right, and has it not stepped since?
     pub fn covers(&self, now: Now) -> bool {
         let ahead = self.0.load(Ordering::Relaxed);
-        ahead != NONE && u128::from(ahead.abs_diff(wall_ahead(now))) <= CLOCK_WINDOW.as_micros()
+        ahead != NONE && u128::from(ahead.abs_diff(now.wall_ahead())) <= CLOCK_WINDOW.as_micros()
     }
-}
-
-/// In microseconds.
-fn wall_ahead(now: Now) -> i64 {
-    now.wall_micros as i64 - now.boot.as_micros() as i64
 }
 
 #[cfg(test)]

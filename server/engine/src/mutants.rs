@@ -3,7 +3,7 @@
 //! a constant and the compiler removes the question.
 
 /// One rule taken away. The row names are those of the model.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Mutant {
     /// OKs of different rounds are added up (row u2).

@@ -59,3 +59,10 @@ pub struct Now {
     /// The wall clock, in microseconds since the Unix epoch: what ballots are drawn from.
     pub wall_micros: u64,
 }
+
+impl Now {
+    /// How far the wall clock is ahead of the boot clock, in microseconds: a step of either shows here.
+    pub fn wall_ahead(self) -> i64 {
+        self.wall_micros as i64 - self.boot.as_micros() as i64
+    }
+}

@@ -315,7 +315,7 @@ impl Core {
             self.in_flight.push(batch.boxed());
         }
         self.rounds.written();
-        self.trust.set(self.replica.trusts_clock(now), now);
+        self.trust.set(self.replica.clock_fits(now), now);
         if !self.drained.is_empty() && self.replica.calls() == 0 {
             for done in self.drained.drain(..) {
                 // Out of patience already.

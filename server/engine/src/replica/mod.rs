@@ -165,7 +165,7 @@ impl Replica {
             last_number: 0,
             draining: false,
             resting_until: now.boot,
-            wall_ahead: wall_ahead(now),
+            wall_ahead: now.wall_ahead(),
             params,
         }
     }
@@ -510,7 +510,7 @@ impl Replica {
     /// Validity is measured on the boot clock. If the wall clock does not agree with it about how much
     /// time has passed, one of them is wrong: rounds under way count for nothing, and the Holds end.
     fn check_clock(&mut self, now: Now) {
-        let ahead = wall_ahead(now);
+        let ahead = now.wall_ahead();
         let step = ahead.abs_diff(std::mem::replace(&mut self.wall_ahead, ahead));
         if u128::from(step) > CLOCK_WINDOW.as_micros() {
             self.end_sessions();
@@ -542,9 +542,4 @@ impl Replica {
             master.set_twin(run.is_some_and(|run| !seen.insert(run)));
         }
     }
-}
-
-/// In microseconds.
-fn wall_ahead(now: Now) -> i64 {
-    now.wall_micros as i64 - now.boot.as_micros() as i64
 }

@@ -37,13 +37,8 @@ impl Replica {
         }
     }
 
-    /// Is this replica's wall clock known to agree with those of a quorum?
-    pub fn trusts_clock(&self, now: Now) -> bool {
-        self.clock_fits(now)
-    }
-
     /// A replica proposes nothing unless its clock is known to be within half the skew of a quorum's.
-    pub(super) fn clock_fits(&self, now: Now) -> bool {
+    pub fn clock_fits(&self, now: Now) -> bool {
         let within = self.clocks(now, |offset, bound| offset <= bound);
         within >= self.params.quorum() && !self.is_resting(now)
     }
