@@ -13,10 +13,10 @@ pub use oracle::Property;
 pub use session::{Mail, Outcome, Session};
 
 use holdfast_engine::{
-    Acquire, AcquireVerdict, Ask, Ballot, Body, Claim, Extend, ExtendVerdict, Incident, Info,
-    Instant, LeaseHash, Lock, MAX_WAITERS, MIN_TTL, MasterId, MasterSet, Mutant, Mutants, Nonce,
-    Now, Params, Renewal, Request, Resource, RestartPolicy, Standing, Stopwatch, WATCH_POLL,
-    Window,
+    Acquire, AcquireVerdict, Ask, Ballot, Body, Change, Claim, Extend, ExtendVerdict, Incident,
+    Info, Instant, LeaseHash, Lock, MAX_WAITERS, MIN_TTL, MasterId, MasterSet, Mutant, Mutants,
+    Nonce, Notice, Now, Params, Renewal, Request, Resource, RestartPolicy, Standing, Stopwatch,
+    WATCH_POLL, Window,
 };
 use oracle::{Oracle, Success};
 use session::Machine;
@@ -227,7 +227,8 @@ impl Trace {
     pub fn release(&mut self, lease: LeaseHash, token: Ballot, ballot: Ballot) -> Mail {
         self.oracle.give_back(lease, self.now.boot);
         let resource = self.resource.clone();
-        let request = Request::Release { resource, lease, token, ballot };
+        let notice = Notice { origin: 1, change: Change::Released, lease: Some(lease) };
+        let request = Request::Release { resource, lease, token, ballot, notice };
         self.mail(request, 0, ALL.into_iter().collect())
     }
 

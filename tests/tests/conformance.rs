@@ -103,6 +103,7 @@ on_every_backend! {
     a_scan_goes_on_where_it_stopped
     a_scan_misses_nothing_that_is_there_throughout
     a_notice_counts_its_listeners
+    a_vote_says_how_many_listen
 }
 
 type Master<'a> = &'a mut dyn Bench;
@@ -132,7 +133,8 @@ fn cleanup(lease: &str, nonce: Nonce, ballot: Ballot) -> Request {
 }
 
 fn release(lease: &str, token: Ballot, ballot: Ballot) -> Request {
-    Request::Release { resource: resource(), lease: LeaseHash::of(lease), token, ballot }
+    let notice = Notice { origin: 42, change: Change::Released, lease: Some(LeaseHash::of(lease)) };
+    Request::Release { resource: resource(), lease: LeaseHash::of(lease), token, ballot, notice }
 }
 
 /// Without a barrier.
@@ -465,7 +467,7 @@ fn a_fresh_lock_needs_a_ballot_above_the_floor(master: Master<'_>) {
     assert_answer(&master.ask(acquire("A", base).into()), &Body::Stale, base);
     let ballot = Ballot(base.0 + 1);
     let reply = master.ask(acquire("A", ballot).into());
-    assert_answer(&reply, &Body::Ok { info_ballot: ballot }, ballot);
+    assert_answer(&reply, &Body::Ok { info_ballot: ballot, listeners: 0 }, ballot);
     let lock = Lock {
         lease: LeaseHash::of("A"),
         nonce: nonce(1),
@@ -526,7 +528,7 @@ fn an_own_lock_is_accepted_again(master: Master<'_>) {
     let (first, again) = (master.ballot(0), master.ballot(1));
     master.ask(acquire("A", first).into());
     let reply = master.ask(acquire("A", again).into());
-    assert_answer(&reply, &Body::Ok { info_ballot: again }, again);
+    assert_answer(&reply, &Body::Ok { info_ballot: again, listeners: 0 }, again);
     let lock = master.lock(&resource());
     assert_eq!((lock.first, lock.ballot, lock.token), (first, again, again));
     assert_eq!((lock.nonce, lock.info), (nonce(1), info(&format!("A@{again:?}"))));
@@ -641,7 +643,7 @@ fn extend_raises_ballot_token_and_floor(master: Master<'_>) {
     let (first, token, ballot) = (master.ballot(0), master.ballot(2), master.ballot(4));
     master.ask(acquire("A", first).into());
     let reply = master.ask(extend("A", token, ballot).into());
-    assert_answer(&reply, &Body::Ok { info_ballot: first }, ballot);
+    assert_answer(&reply, &Body::Ok { info_ballot: first, listeners: 0 }, ballot);
     let raised = master.lock(&resource());
     assert_eq!((raised.first, raised.ballot, raised.token), (first, ballot, token));
     assert_eq!(master.ask(Request::Read { resource: neighbour() }).seen, ballot);
@@ -662,9 +664,12 @@ fn extend_replaces_metadata_by_newer_ballots_only(master: Master<'_>) {
         Request::from(Extending { metadata: Some(metadata), ..extend("A", first, ballot) })
     };
     let newer = master.ballot(2);
-    assert_eq!(master.ask(with(newer, "new")).body, Body::Ok { info_ballot: newer });
+    assert_eq!(master.ask(with(newer, "new")).body, Body::Ok { info_ballot: newer, listeners: 0 });
     for late in [master.ballot(1), newer] {
-        assert_eq!(master.ask(with(late, "late")).body, Body::Ok { info_ballot: newer });
+        assert_eq!(
+            master.ask(with(late, "late")).body,
+            Body::Ok { info_ballot: newer, listeners: 0 }
+        );
     }
     let lock = master.lock(&resource());
     assert_eq!((lock.info.holder, &*lock.info.metadata), (holder, &b"new"[..]));
@@ -1211,7 +1216,8 @@ fn a_scan_misses_nothing_that_is_there_throughout(master: Master<'_>) {
         let (lease, token) = (LeaseHash::of("A"), master.ballot(1));
         let resource = resource.clone();
         let ballot = Ballot::ZERO;
-        master.ask(Request::Release { resource, lease, token, ballot });
+        let notice = notice(Change::Released);
+        master.ask(Request::Release { resource, lease, token, ballot, notice });
     }
     while cursor != 0 {
         let page = master.scan_page("", cursor);
@@ -1267,6 +1273,21 @@ fn a_notice_counts_its_listeners(master: Master<'_>) {
     assert_eq!(master.execute(OURS, &request), answer(2));
 }
 
+fn a_vote_says_how_many_listen(master: Master<'_>) {
+    let base = master.ballot(-10);
+    observe(master, 1);
+    adopt(master, 1, base);
+    let ballot = master.ballot(1);
+    master.listen(&resource());
+    master.listen(&stranger());
+    let reply = master.ask(acquire("A", ballot).into());
+    assert_eq!(reply.body, Body::Ok { info_ballot: ballot, listeners: 1 });
+    master.listen(&resource());
+    let again = Ballot(ballot.0 + 1);
+    let reply = master.ask(acquire("A", again).into());
+    assert_eq!(reply.body, Body::Ok { info_ballot: again, listeners: 2 });
+}
+
 async fn connect(connector: &mut dyn Connector) -> (Connection, UnboundedReceiver<Event>) {
     let (events, happening) = unbounded_channel();
     (connector.connect(events).await.expect("the master answers"), happening)
@@ -1305,6 +1326,30 @@ async fn a_subscriber_hears_exactly_the_notice(connector: &mut dyn Connector) {
     }
 }
 
+/// A master that deletes a lease says so itself; one that does not has nothing to say.
+async fn a_release_tells_whoever_listens(connector: &mut dyn Connector) {
+    let (mut listening, mut heard) = connect(connector).await;
+    let (mut speaking, _silence) = connect(connector).await;
+    listening.link.subscribe(&resource());
+    assert_eq!(next(&mut heard).await, Event::Subscribed(resource()));
+    let wall = Ballot(holdfast_server::clock::now().wall_micros);
+    let vote = send(&mut speaking, acquire("A", wall).into()).await;
+    assert_eq!(vote, Body::Ok { info_ballot: wall, listeners: 1 });
+    let older = send(&mut speaking, release("A", Ballot(wall.0 - 1), Ballot::ZERO)).await;
+    assert_eq!(older, Body::Released(Deletion::Newer));
+    let other = send(&mut speaking, release("B", wall, Ballot::ZERO)).await;
+    assert_eq!(other, Body::Released(Deletion::Other));
+    let deleted = send(&mut speaking, release("A", wall, Ballot::ZERO)).await;
+    assert_eq!(deleted, Body::Released(Deletion::Deleted));
+    let nothing = send(&mut speaking, release("A", wall, Ballot::ZERO)).await;
+    assert_eq!(nothing, Body::Released(Deletion::Nothing));
+    let last = notice(Change::Forced);
+    assert_eq!(send(&mut speaking, publish(last)).await, Body::Published(1));
+    for notice in [notice(Change::Released), last] {
+        assert_eq!(next(&mut heard).await, Event::Notice(resource(), notice));
+    }
+}
+
 /// A replica may come with everything that is waited for and watched at once.
 async fn ten_thousand_subscriptions_come_at_once(connector: &mut dyn Connector) {
     let (mut listening, mut heard) = connect(connector).await;
@@ -1337,6 +1382,7 @@ async fn ten_thousand_subscriptions_come_at_once(connector: &mut dyn Connector) 
 async fn notices_of_memory_masters_arrive_as_they_were_sent() {
     let mut master = dev_masters(&world::params(1), OURS, ["m"]).remove(0);
     a_subscriber_hears_exactly_the_notice(&mut master).await;
+    a_release_tells_whoever_listens(&mut master).await;
     ten_thousand_subscriptions_come_at_once(&mut master).await;
 }
 
@@ -1345,6 +1391,11 @@ async fn notices_of_redis_arrive_as_they_were_sent() {
     let server = RedisServer::start(RedisOptions::default()).await.unwrap();
     let mut master = connector(&server, deployment(OURS)).unwrap();
     a_subscriber_hears_exactly_the_notice(&mut master).await;
+    let (mut connection, _silence) = connect(&mut master).await;
+    let incident = Incident(1);
+    send(&mut connection, Request::Observe { incident }).await;
+    send(&mut connection, Request::Adopt { incident, base: Ballot(1) }).await;
+    a_release_tells_whoever_listens(&mut master).await;
     ten_thousand_subscriptions_come_at_once(&mut master).await;
     let counted: String = server.command(&["INFO", "commandstats"]).await.unwrap();
     let calls = counted.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));

@@ -258,6 +258,7 @@ impl Message {
                 lease: lease(at.1),
                 token: ballot(*token, time),
                 ballot: barrier.map(|steps| ballot(steps, time)).unwrap_or_default(),
+                notice: Notice { origin: 1, change: Change::Released, lease: Some(lease(at.1)) },
             },
             Self::Revoke { at, token, ballot: barrier } => Request::Revoke {
                 resource: universe()[at.0].clone(),

@@ -300,7 +300,7 @@ mod tests {
     }
 
     fn ok() -> Body {
-        Body::Ok { info_ballot: Ballot(100) }
+        Body::Ok { info_ballot: Ballot(100), listeners: 0 }
     }
 
     fn silent() -> Body {

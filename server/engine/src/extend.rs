@@ -152,7 +152,7 @@ impl Extend {
     /// The voter whose holder and metadata are the newest: what a repair carries.
     pub fn best_informed(&self) -> Option<MasterId> {
         let informed = self.tally.iter().filter_map(|(master, body)| match body {
-            Body::Ok { info_ballot } => Some((*info_ballot, master)),
+            Body::Ok { info_ballot, .. } => Some((*info_ballot, master)),
             _ => None,
         });
         informed.max().map(|(_, master)| master)

@@ -79,7 +79,7 @@ pub enum Request {
         /// Its highest ballot; zero leaves the floor alone.
         ballot: Ballot,
     },
-    /// Give a lease back.
+    /// Give a lease back. A master that deletes it tells whoever listens.
     Release {
         /// What is locked.
         resource: Resource,
@@ -89,6 +89,8 @@ pub enum Request {
         token: Ballot,
         /// A fresh ballot; zero leaves the floor alone.
         ballot: Ballot,
+        /// What they are told.
+        notice: Notice,
     },
     /// What is there?
     Read {
@@ -139,6 +141,21 @@ pub enum Request {
         /// Written unless there is one.
         incident: Incident,
     },
+}
+
+impl Request {
+    /// What a master that answered this has told whoever listens.
+    pub fn published(&self, answer: &Body) -> Option<(&Resource, Notice)> {
+        match self {
+            Self::Publish { resource, notice } => Some((resource, *notice)),
+            Self::Release { resource, notice, .. }
+                if *answer == Body::Released(Deletion::Deleted) =>
+            {
+                Some((resource, *notice))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What replicas tell each other about a resource.
@@ -221,6 +238,8 @@ pub enum Body {
     Ok {
         /// `info_p`.
         info_ballot: Ballot,
+        /// Acquire: how many connections listen for notices about the resource. Otherwise 0.
+        listeners: u32,
     },
     /// Acquire: somebody else's.
     Held(Occupant),

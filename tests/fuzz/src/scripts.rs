@@ -34,7 +34,7 @@ pub fn requests(resource: &Resource) -> Vec<Request> {
         Request::Extend { renewal: Arc::clone(&renewal), ballot },
         Request::Repair { renewal, ballot, info: info(), info_ballot: ballot },
         Request::Cleanup { resource: resource(), lease, nonce, ballot },
-        Request::Release { resource: resource(), lease, token: ballot, ballot },
+        Request::Release { resource: resource(), lease, token: ballot, ballot, notice },
         Request::Read { resource: resource() },
         Request::Revoke { resource: resource(), lease, token: ballot, ballot },
         Request::Scan { prefix: "".into(), cursor: 0, count: 10 },

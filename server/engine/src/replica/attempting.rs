@@ -111,7 +111,12 @@ impl Replica {
             until: now.boot + claim.ttl,
         };
         self.leases.note(&resource, lease, grant.valid_until, now.boot);
-        self.publish(&resource, Change::Elected, Some(lease), now);
+        let heard = |body: &Body| matches!(body, Body::Ok { listeners: 1.., .. });
+        if acquire.tally().count(heard) > 0 {
+            self.publish(&resource, Change::Elected, Some(lease), now);
+        } else {
+            self.say_here(&resource, Change::Elected, Some(lease), now);
+        }
 
         let jitter = self.jitter(Duration::ZERO, COURTESY.1);
         let retry_at = now.boot + (claim.ttl + jitter).min(self.poll());

@@ -43,7 +43,7 @@ impl Replica {
         lease: Option<LeaseHash>,
         now: Now,
     ) {
-        let notice = Notice { origin: self.origin, change, lease };
+        let notice = self.say_here(resource, change, lease, now);
         let request = Request::Publish { resource: resource.clone(), notice };
         let step = self.next_step(Cause::Upkeep, self.everyone());
         for index in 0..self.masters.len() {
@@ -53,9 +53,21 @@ impl Replica {
                 self.ask(to, why, request.clone(), (run, Window::ANY), now);
             }
         }
+    }
+
+    /// Whoever watches it here is told. The notice is for those elsewhere.
+    pub(super) fn say_here(
+        &mut self,
+        resource: &Resource,
+        change: Change,
+        lease: Option<LeaseHash>,
+        now: Now,
+    ) -> Notice {
+        let notice = Notice { origin: self.origin, change, lease };
         if change != Change::Awaited {
             self.watch_hears(resource, &notice, now);
         }
+        notice
     }
 
     /// A master was told late that a lease is given back: who waits for the resource asks again, and who

@@ -6,7 +6,7 @@ use crate::ballot::Ballot;
 use crate::ids::{LeaseHash, MasterId, MasterSet, Resource};
 use crate::master::Purpose;
 use crate::release::{Outcome, Release};
-use crate::script::{Body, Change, Deletion, Request};
+use crate::script::{Body, Change, Deletion, Notice, Request};
 use crate::step::Cause;
 use crate::time::{Instant, Now};
 
@@ -18,7 +18,7 @@ pub(super) struct Releasing {
     /// The same, also when it knows.
     cause: Cause,
     /// Given back by its holder, or taken back by an operator.
-    change: Change,
+    notice: Notice,
     machine: Release,
     resource: Resource,
     lease: LeaseHash,
@@ -49,11 +49,12 @@ impl Replica {
             return;
         }
         let ballot = self.barrier(now);
+        let notice = self.say_here(&resource, change, Some(lease), now);
         let (operation, soft) = self.begin_operation(id, deadline, now);
         let mut releasing = Releasing {
             call: Some(id),
             cause: Cause::Call(id),
-            change,
+            notice,
             machine: Release::new(&self.params),
             resource: resource.clone(),
             lease,
@@ -67,7 +68,6 @@ impl Replica {
         };
         let all = self.everyone();
         self.ask_release(operation, &mut releasing, all, now);
-        self.publish(&resource, change, Some(lease), now);
         self.leases.forget(&resource, lease);
         self.operations.insert(operation, Operation::Release(releasing));
         // In the same write as the release, and behind it on every connection: a handover costs
@@ -110,7 +110,7 @@ impl Replica {
         }
         op.machine.handle_reply(master, &body);
         // An operator wants to know of every master.
-        let all = op.waiting.is_empty() || op.change != Change::Forced;
+        let all = op.waiting.is_empty() || op.notice.change != Change::Forced;
         if let Some(outcome) = op.machine.outcome(&self.params).filter(|_| all)
             && let Some(call) = op.call.take()
         {
@@ -177,7 +177,7 @@ impl Releasing {
     }
 
     fn answer(&self, outcome: Outcome) -> Answer {
-        if self.change != Change::Forced {
+        if self.notice.change != Change::Forced {
             return Answer::Released(outcome);
         }
         let masters = self.deleted.len().max(self.machine.deleted().len());
@@ -195,6 +195,7 @@ impl Releasing {
             lease: self.lease,
             token: self.token,
             ballot: self.ballot,
+            notice: self.notice,
         }
     }
 }

@@ -40,7 +40,7 @@ impl Script<'_> {
         };
         self.master.raise(&claim.resource, ballot);
         self.master.set(&claim.resource, lock, self.time);
-        Body::Ok { info_ballot: ballot }
+        Body::Ok { info_ballot: ballot, listeners: self.master.listeners(&claim.resource) }
     }
 
     fn accept_again(
@@ -70,6 +70,6 @@ impl Script<'_> {
         let info_ballot = lock.info_ballot;
         self.master.raise(resource, ballot);
         self.master.set(resource, lock, self.time);
-        Body::Ok { info_ballot }
+        Body::Ok { info_ballot, listeners: self.master.listeners(resource) }
     }
 }

@@ -14,7 +14,7 @@ impl Script<'_> {
         let Some(Occupant { lock, remaining }) = self.occupant(resource) else {
             if self.has(Mutant::ExtendResurrects) {
                 self.bring_back(renewal, ballot, &Info::default(), ballot);
-                return Body::Ok { info_ballot: ballot };
+                return Body::Ok { info_ballot: ballot, listeners: 0 };
             }
             return Body::Absent;
         };
@@ -36,7 +36,7 @@ impl Script<'_> {
             self.proceed(resource, &mut lock, ballot);
         }
         self.touch(renewal, lock, remaining);
-        Body::Ok { info_ballot }
+        Body::Ok { info_ballot, listeners: 0 }
     }
 
     /// A ballot above that of the occupancy is on record from here on.

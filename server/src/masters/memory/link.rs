@@ -7,9 +7,7 @@ use crate::clock;
 use crate::masters::{Connection, Connector, Event, Link};
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use holdfast_engine::{
-    Ask, Ballot, Down, Notice, Params, Reply, Request, Resource, RunId, Session,
-};
+use holdfast_engine::{Ask, Ballot, Down, Notice, Params, Reply, Resource, RunId, Session};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::mpsc::UnboundedSender;
@@ -144,10 +142,11 @@ impl Drop for MemoryLink {
 
 impl Shared {
     fn execute(&mut self, ask: &Ask) -> Reply {
-        if let Request::Publish { resource, notice } = &ask.request {
-            self.notify(resource, *notice);
+        let reply = self.master.execute(ask, clock::now().wall_micros);
+        if let Some((resource, notice)) = ask.request.published(&reply.body) {
+            self.notify(resource, notice);
         }
-        self.master.execute(ask, clock::now().wall_micros)
+        reply
     }
 
     fn notify(&self, resource: &Resource, notice: Notice) {
@@ -173,7 +172,8 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 mod tests {
     use super::*;
     use holdfast_engine::{
-        Body, Change, MIN_TTL, MasterId, Mutants, RestartPolicy, Standing, WATCH_POLL, Window,
+        Body, Change, MIN_TTL, MasterId, Mutants, Request, RestartPolicy, Standing, WATCH_POLL,
+        Window,
     };
     use std::time::Duration;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

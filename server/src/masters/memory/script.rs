@@ -55,7 +55,7 @@ impl Script<'_> {
                 let body = self.cleanup(resource, *lease, *nonce, *ballot);
                 self.untimed(resource, body)
             }
-            Request::Release { resource, lease, token, ballot } => {
+            Request::Release { resource, lease, token, ballot, .. } => {
                 let body = self.release(resource, *lease, *token, *ballot);
                 self.untimed(resource, body)
             }

@@ -20,6 +20,7 @@ pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
             let mut cmd = voting(&scripts.acquire, ask, &claim.resource, deployment);
             cmd.arg(lease_text(claim.lease)).arg(nonce_text(*nonce)).arg(ballot_text(*ballot));
             cmd.arg(millis(claim.ttl)).arg(info_bytes(&claim.info));
+            cmd.arg(deployment.channel(&claim.resource));
             cmd
         }
         Request::Extend { renewal, ballot } => {
@@ -43,9 +44,10 @@ pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
             cmd.arg(lease_text(*lease)).arg(nonce_text(*nonce)).arg(ballot_text(*ballot));
             cmd
         }
-        Request::Release { resource, lease, token, ballot } => {
+        Request::Release { resource, lease, token, ballot, notice } => {
             let mut cmd = plain(&scripts.release, ask, resource, deployment);
             cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
+            cmd.arg(deployment.channel(resource)).arg(notices::payload(*notice));
             cmd
         }
         Request::Read { resource } => plain(&scripts.read, ask, resource, deployment),
@@ -124,8 +126,7 @@ fn incident_text(incident: Incident) -> String {
 pub(super) fn reply(request: &Request, value: Value, deployment: &Deployment) -> Reply {
     match value {
         Value::Int(listeners) if matches!(request, Request::Publish { .. }) => {
-            let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
-            bare(Body::Published(listeners))
+            bare(Body::Published(count(listeners)))
         }
         Value::ServerError(error) => Reply::unknown(error.to_string()),
         Value::Array(fields) => {
@@ -169,7 +170,12 @@ fn body(
     deployment: &Deployment,
 ) -> Option<Body> {
     Some(match code {
-        "OK" => Body::Ok { info_ballot: Ballot(text(fields.next()?)?.parse().ok()?) },
+        "OK" => {
+            let info_ballot = Ballot(text(fields.next()?)?.parse().ok()?);
+            // Extend does not say.
+            let listeners = fields.next().map_or(Some(0), |listeners| int(listeners).map(count))?;
+            Body::Ok { info_ballot, listeners }
+        }
         "HELD" => Body::Held(occupant(fields)?),
         "FOREIGN" => {
             Body::Held(Occupant { lock: None, remaining: remaining(int(fields.next()?)?) })
@@ -235,6 +241,10 @@ fn occupant_or_nothing(fields: &mut impl Iterator<Item = Value>) -> Option<Optio
 /// PTTL is negative for a key that never expires.
 fn remaining(pttl: i64) -> Option<Duration> {
     u64::try_from(pttl).ok().map(Duration::from_millis)
+}
+
+fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn incident(hex: &str) -> Option<Incident> {

@@ -92,7 +92,7 @@ mod tests {
         let answer = Resp::Array(["NO", "1", "1", "1"].map(bulk).to_vec());
         let request = Request::Read { resource: Resource::new("r") };
         let case = Case { request, answer, is_right: false };
-        let vote = Body::Ok { info_ballot: Ballot(1) };
+        let vote = Body::Ok { info_ballot: Ballot(1), listeners: 0 };
         assert!(judge(&case, &vote).is_err());
         assert_eq!(judge(&case, &Body::Unknown("nonsense".into())), Ok(()));
         assert!(judge(&case, &Body::Unknown("".into())).is_err());

@@ -133,7 +133,8 @@ fn lie() -> BoxedStrategy<Reply> {
     ]);
     let body = prop_oneof![
         3 => plain,
-        2 => ballot().prop_map(|info_ballot| Body::Ok { info_ballot }),
+        2 => (ballot(), any::<u32>())
+            .prop_map(|(info_ballot, listeners)| Body::Ok { info_ballot, listeners }),
         2 => occupant.clone().prop_map(Body::Held),
         2 => prop::option::of(ballot()).prop_map(|first| Body::Lost { first }),
         1 => incident().prop_map(Body::NotVoting),

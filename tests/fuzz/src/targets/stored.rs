@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_vote_over_the_lock_of_another_is_found() {
         let request = Request::Read { resource: Resource::new("r") };
-        assert!(judge(&request, &Body::Ok { info_ballot: Ballot(1) }).is_err());
+        assert!(judge(&request, &Body::Ok { info_ballot: Ballot(1), listeners: 0 }).is_err());
         assert!(judge(&request, &Body::Repaired).is_err());
         assert_eq!(judge(&request, &Body::Stale), Ok(()));
     }

@@ -256,9 +256,9 @@ impl World {
             self.history.executed(self.now, to.replica, Executed { ask, reply: &reply, nonce });
             replies.push(reply);
         }
-        for ask in asks.iter() {
-            if let Request::Publish { resource, notice } = &ask.request {
-                self.publish(to.master, resource, *notice);
+        for (ask, reply) in asks.iter().zip(&replies) {
+            if let Some((resource, notice)) = ask.request.published(&reply.body) {
+                self.publish(to.master, resource, notice);
             }
         }
         let Some(reply) = reply else { return };

@@ -1,8 +1,8 @@
 -- Votes for a lease, or says why not. Source: docs/protocol.md, "Acquire".
 -- KEYS  1 lock   2 state
 -- ARGV  1 run   2 cfg   3 floor field   4 lo   5 hi   6 skew (microseconds)
---       7 lease   8 nonce   9 ballot   10 ttl (ms)   11 info
--- Reply {code, time, seen, ...}: OK info_ballot | HELD pttl lock | FOREIGN pttl | STALE
+--       7 lease   8 nonce   9 ballot   10 ttl (ms)   11 info   12 channel
+-- Reply {code, time, seen, ...}: OK info_ballot listeners | HELD pttl lock | FOREIGN pttl | STALE
 --       | NOTVOTING incident | MISFIT | LATE | AHEAD
 -- Ballots stay strings: Lua prints numbers of 16 digits wrongly. tonumber() is for comparing.
 local function higher(a, b) if tonumber(a) > tonumber(b) then return a end return b end
@@ -56,4 +56,5 @@ end
 redis.call('SET', KEYS[1], 'HF1' .. ARGV[7] .. nonce .. first .. ballot .. ballot .. info_ballot
   .. string.format('%010d', ttl) .. info, 'PX', ttl)
 if tonumber(ballot) > tonumber(floor) then redis.call('HSET', KEYS[2], ARGV[3], ballot) end
-return {'OK', now, higher(eff, ballot), info_ballot}
+local listeners = redis.call('PUBSUB', 'NUMSUB', ARGV[12])[2]
+return {'OK', now, higher(eff, ballot), info_ballot, listeners}

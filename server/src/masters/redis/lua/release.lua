@@ -1,7 +1,8 @@
--- Gives a lease back: deletes it unless it has been granted anew since the token.
+-- Gives a lease back: deletes it unless it has been granted anew since the token, and says so.
 -- Source: docs/protocol.md, "Release".
 -- KEYS  1 lock   2 state
 -- ARGV  1 run   2 cfg   3 floor field   4 lease   5 token   6 ballot ('0…': no barrier)
+--       7 channel   8 notice
 -- Reply {code, '', seen}: DELETED | NEWER | OTHER | NOTHING | DROPPED
 local function higher(a, b) if tonumber(a) > tonumber(b) then return a end return b end
 
@@ -28,5 +29,6 @@ if lock then
   end
 end
 -- Deleted first, and a refused write (out of memory) only costs the barrier.
+if found == 'DELETED' then redis.pcall('PUBLISH', ARGV[7], ARGV[8]) end
 if tonumber(ARGV[6]) > tonumber(floor) then redis.pcall('HSET', KEYS[2], ARGV[3], ARGV[6]) end
 return {found, '', eff}

@@ -20,5 +20,6 @@ try('GET', KEYS[1])
 try('PTTL', KEYS[1])
 try('DEL', KEYS[1])
 try('PUBLISH', ARGV[1], '')
+try('PUBSUB', 'NUMSUB', ARGV[1])
 try('SCAN', '0', 'COUNT', '1')
 return wrong
