@@ -366,12 +366,10 @@ impl World {
                     let time = now.wall_micros.saturating_add_signed(ahead);
                     self.masters[master.index()].execute(&ask, time)
                 };
-                if let Request::Publish { resource, notice } = ask.request {
-                    let listeners: Vec<_> =
-                        self.subscriptions.iter().filter(|(_, r)| *r == resource).collect();
-                    for replica in
-                        listeners.into_iter().map(|(replica, _)| *replica).collect::<Vec<_>>()
-                    {
+                if let Some((resource, notice)) = ask.request.published(&reply.body) {
+                    let listens = |(_, listened): &&(usize, Resource)| listened == resource;
+                    let listeners = self.subscriptions.iter().filter(listens);
+                    for replica in listeners.map(|(replica, _)| *replica).collect::<Vec<_>>() {
                         let resource = resource.clone();
                         self.schedule(HOP, Event::Notice { replica, resource, notice });
                     }
@@ -394,7 +392,10 @@ impl World {
             }
             Event::Subscribed { replica, resource } => {
                 let now = self.clocks_of(replica);
-                self.replicas[replica].handle_subscribed(&resource, now);
+                for index in 0..self.masters.len() {
+                    let master = MasterId(index as u8);
+                    self.replicas[replica].handle_subscribed(master, &resource, now);
+                }
             }
             Event::Connect { replica, master } => {
                 let run = self.masters[master.index()].process().clone();

@@ -94,6 +94,28 @@ fn changes_through_the_same_replica_need_no_notice() {
     world.until_view(0, "r", vacant(Ending::Released));
 }
 
+/// Who is elected interests watches elsewhere: without any, the masters are not told.
+#[test]
+fn nobody_publishes_to_itself_alone() {
+    for elsewhere in [false, true] {
+        let mut world = without_polling(3, 2);
+        world.watch(0, "r");
+        world.until_view(0, "r", vacant(Ending::Expired));
+        if elsewhere {
+            world.watch(1, "r");
+            world.until_view(1, "r", vacant(Ending::Expired));
+        }
+        let id = world.acquire(0, "r", "a", Duration::ZERO);
+        let token = world.token(id);
+        world.until_view(0, "r", leads(token));
+        if elsewhere {
+            world.until_view(1, "r", leads(token));
+        }
+        let elected = world.notices.iter().any(|notice| notice.change == Change::Elected);
+        assert_eq!(elected, elsewhere, "{:?}", world.notices);
+    }
+}
+
 #[test]
 fn the_end_of_a_hold_is_a_release_and_its_waiter_is_elected() {
     let mut world = without_polling(3, 2);

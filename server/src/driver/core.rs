@@ -258,7 +258,7 @@ impl Core {
                 self.replica.handle_down(master, down, now);
             }
             LinkEvent::Happened(Event::Subscribed(resource)) => {
-                self.replica.handle_subscribed(&resource, now);
+                self.replica.handle_subscribed(master, &resource, now);
             }
             LinkEvent::Happened(Event::Notice(resource, notice)) => {
                 self.replica.handle_notice(&resource, notice, now);

@@ -190,7 +190,7 @@ impl Replica {
             let subscribed = queue.subscribed;
             self.queues.remove(resource);
             if subscribed && !self.listens(resource) {
-                self.outputs.push_back(Output::Unsubscribe(resource.clone()));
+                self.stop_listening(resource);
             }
             return;
         };

@@ -112,8 +112,7 @@ impl Replica {
             until: now.boot + claim.ttl,
         };
         self.leases.note(&resource, lease, grant.valid_until, now.boot);
-        let heard = |body: &Body| matches!(body, Body::Ok { listeners: 1.., .. });
-        if acquire.tally().count(heard) > 0 {
+        if self.others_listen(&resource, acquire.tally()) {
             self.publish(&resource, Change::Elected, Some(lease), now);
         } else {
             self.say_here(&resource, Change::Elected, Some(lease), now);

@@ -31,7 +31,7 @@ pub use call::{
 
 use crate::ballot::{Ballot, BallotClock};
 use crate::hold::HoldEvent;
-use crate::ids::{MasterId, Nonce, Resource};
+use crate::ids::{MasterId, MasterSet, Nonce, Resource};
 use crate::master::{Down, Finding, Master, Outstanding, Purpose, Session};
 use crate::mutants::Mutant;
 use crate::params::{BACKOFF, CLOCK_WINDOW, GIVE_UP, Params};
@@ -89,6 +89,8 @@ pub struct Replica {
     calls: BTreeMap<CallId, Place>,
     sessions: Sessions,
     watches: BTreeMap<Resource, Watch>,
+    /// Where this replica itself listens for notices.
+    ears: BTreeMap<Resource, MasterSet>,
     leases: Leases,
     tokens: reading::Tokens,
     timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
@@ -157,6 +159,7 @@ impl Replica {
             calls: BTreeMap::new(),
             sessions: Sessions::default(),
             watches: BTreeMap::new(),
+            ears: BTreeMap::new(),
             leases: Leases::default(),
             tokens: reading::Tokens::default(),
             timers: BinaryHeap::new(),
@@ -255,6 +258,7 @@ impl Replica {
         let text = match &why {
             Down::Unreachable(text) | Down::Misconfigured(text) => Arc::clone(text),
         };
+        self.ears.values_mut().for_each(|ears| ears.remove(master));
         for Outstanding { purpose, expired, .. } in self.masters[master.index()].handle_down(why) {
             if !expired {
                 self.echoes.push_back((master, purpose, Body::Unknown(Arc::clone(&text))));

@@ -1,12 +1,13 @@
 //! What replicas tell each other: who gives a resource back, takes it or republishes its value says so
 //! on the masters, and who waits for it or watches it hears it.
 
-use super::Replica;
+use super::{Output, Replica};
 use crate::ids::{LeaseHash, MasterId, MasterSet, Resource, RunId};
 use crate::master::Purpose;
 use crate::params::POLL;
-use crate::script::{Change, Notice, Request, Window};
+use crate::script::{Body, Change, Notice, Request, Window};
 use crate::step::Cause;
+use crate::tally::Tally;
 use crate::time::Now;
 use std::time::Duration;
 
@@ -28,11 +29,29 @@ impl Replica {
         self.settle(now);
     }
 
-    /// Notices about this resource arrive from now on: what was missed before is asked for.
-    pub fn handle_subscribed(&mut self, resource: &Resource, now: Now) {
+    /// Notices about this resource arrive from this master from now on: what was missed before is asked for.
+    pub fn handle_subscribed(&mut self, master: MasterId, resource: &Resource, now: Now) {
+        if self.listens(resource) {
+            self.ears.entry(resource.clone()).or_default().insert(master);
+        }
         self.wake_after(resource, Duration::ZERO, now);
         self.look(resource, now);
         self.settle(now);
+    }
+
+    /// Does anybody else listen, as the votes of this round say?
+    pub(super) fn others_listen(&self, resource: &Resource, round: &Tally) -> bool {
+        let ears = self.ears.get(resource).copied().unwrap_or_default();
+        round.iter().any(|(master, body)| match body {
+            Body::Ok { listeners, .. } => *listeners > u32::from(ears.contains(master)),
+            _ => false,
+        })
+    }
+
+    /// Nobody here wants to hear of it any more.
+    pub(super) fn stop_listening(&mut self, resource: &Resource) {
+        self.ears.remove(resource);
+        self.outputs.push_back(Output::Unsubscribe(resource.clone()));
     }
 
     /// Everybody who waits for or watches the resource is told, here and elsewhere.

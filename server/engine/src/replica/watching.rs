@@ -68,7 +68,7 @@ impl Replica {
             self.operations.remove(&reading);
         }
         if !self.listens(resource) {
-            self.outputs.push_back(Output::Unsubscribe(resource.clone()));
+            self.stop_listening(resource);
         }
     }
 
