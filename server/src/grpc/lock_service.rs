@@ -201,6 +201,15 @@ impl LockService for LockApi {
         .await
     }
 
+    type SessionStream = BoxStream<holdfast_proto::v1::SessionResponse>;
+
+    async fn session(
+        &self,
+        _: Request<Streaming<holdfast_proto::v1::SessionRequest>>,
+    ) -> Answered<Self::SessionStream> {
+        Err(Status::unimplemented(""))
+    }
+
     type WatchLeaderStream = Open<WatchLeaderResponse>;
 
     async fn watch_leader(
