@@ -36,7 +36,7 @@ pub struct Limits {
     pub max_waiters: usize,
     /// Calls and streams open on one connection.
     pub max_concurrent_streams: u32,
-    /// KeepAlive, Hold and WatchLeader streams open on one replica.
+    /// KeepAlive, Hold, WatchLeader and Session streams open on one replica.
     pub max_streams: usize,
 }
 

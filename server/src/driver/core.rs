@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: clocks, timers, tasks, and decisions, which are the engine's.
 
+use super::calls::Caller;
 use super::handle::{Handle, Message};
 use super::outbox::Teller;
 use super::watch::{Hub, Joined, Views};
@@ -31,7 +32,7 @@ pub struct Core {
     incoming: UnboundedReceiver<Message>,
     slots: Vec<Slot>,
     in_flight: FuturesUnordered<BoxFuture<'static, Batch>>,
-    waiting: HashMap<CallId, oneshot::Sender<Answer>>,
+    waiting: HashMap<CallId, Caller>,
     holds: HashMap<CallId, Teller>,
     hub: Hub,
     draining: watch::Sender<bool>,
@@ -160,6 +161,7 @@ impl Core {
                 self.waiting.remove(&id);
                 self.replica.handle_cancel(id, now);
             }
+            Message::Abandon(leases) => self.replica.handle_abandoned(leases, now),
             Message::Undelivered(give_back) => self.replica.handle_undelivered(give_back, now),
             // A caller that has gone does not want to know.
             Message::Status(answer) => drop(answer.send(self.replica.status(now))),
@@ -342,7 +344,7 @@ impl Core {
     fn deliver(&mut self, id: CallId, answer: Answer, now: Now) {
         self.rounds.ended(id);
         let undelivered = match self.waiting.remove(&id) {
-            Some(caller) => caller.send(answer).err(),
+            Some(caller) => caller.tell(id, answer),
             None => Some(answer),
         };
         if let Some(Answer::Granted(granted)) = undelivered {

@@ -1,6 +1,7 @@
 //! The callers' side of the driver. Dropping a call cancels it, at any moment: a grant that can no
 //! longer be delivered is taken back.
 
+use super::calls::{Caller, Calls};
 use super::outbox::{Teller, outbox};
 use super::session::Session;
 use super::watch::{Views, Watch};
@@ -28,9 +29,11 @@ pub struct Handle {
 /// What callers send to the driver.
 #[derive(Debug)]
 pub(super) enum Message {
-    Call(CallId, Call, Option<Parent>, oneshot::Sender<Answer>),
+    Call(CallId, Call, Option<Parent>, Caller),
     Cancel(CallId),
     Undelivered(GiveBack),
+    /// The stream has ended whose leases these are.
+    Abandon(Vec<GiveBack>),
     Hold(CallId, Hold, Option<Parent>, Teller),
     Heartbeat(CallId, u64, Instant),
     ReleaseHold(CallId),
@@ -54,7 +57,7 @@ impl Handle {
     pub async fn call(&self, call: Call) -> Result<Answer, Closed> {
         let id = CallId(self.last_id.fetch_add(1, Ordering::Relaxed));
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Call(id, call, telemetry::parent(), answer))?;
+        self.send(Message::Call(id, call, telemetry::parent(), Caller::One(answer)))?;
         let mut pending = Pending { handle: self, id, answered: Some(answered) };
         let answer = match &mut pending.answered {
             Some(answered) => answered.await.map_err(|_| Closed),
@@ -71,6 +74,11 @@ impl Handle {
     pub fn give_back(&self, give_back: GiveBack) {
         // A driver that has gone leaves it to the ttl.
         drop(self.send(Message::Undelivered(give_back)));
+    }
+
+    /// For a stream of calls.
+    pub fn calls(&self) -> Calls {
+        Calls::new(self.clone())
     }
 
     /// Opens a Hold. Dropping the session ends it: its client has gone.

@@ -4,10 +4,11 @@
 //! that waits, lets the replica decide, and sends each master what is for it in one write. Answers
 //! go out at quorum; stragglers settle without a task each; one timer serves all deadlines.
 //!
-//! `handle` is the callers' side, `session` that of a Hold and `watch` that of a watch, `outbox` what a
+//! `handle` is the callers' side, `calls` that of a stream of calls, `session` that of a Hold and `watch` that of a watch, `outbox` what a
 //! Hold is told; `core` is the driver itself, `supervisor` keeps one master connected, `task` is the loop.
 //! Deliberately absent: decisions. They are the engine's.
 
+mod calls;
 mod core;
 mod handle;
 mod outbox;
@@ -16,6 +17,7 @@ mod supervisor;
 mod task;
 mod watch;
 
+pub use calls::Calls;
 pub use core::{Arrival, Core, LinkEvent};
 pub use handle::{Closed, Handle};
 pub use session::Session;

@@ -1,13 +1,16 @@
 //! What the methods of LockService share: what they work with, and the one place where an error of a
 //! lock call is logged and becomes a status.
 
-use super::convert::{self, ExtendArgs, Receipt};
+use super::convert::{self, ExtendArgs, LeaseId, Receipt};
 use super::errors::{Lost, Refusal};
 use super::server::Context;
 use crate::clock;
-use crate::telemetry::{LeasesLost, Throttle, name_resource};
-use holdfast_engine::{Answer, Call, Instant, LeaseHash, Now, Resource};
-use holdfast_proto::v1::{ExtendRequest, Lease};
+use crate::telemetry::{AcquireOutcome, AcquireOutcomes, LeasesLost, Throttle, name_resource};
+use holdfast_engine::{Answer, Call, Claim, Granted, Instant, LeaseHash, LostBy, Now, Resource};
+use holdfast_proto::errors::{REASON_TRAILER, RETRY_AFTER_TRAILER};
+use holdfast_proto::v1::{
+    AcquireResponse, ExtendRequest, Lease, LeaseError, LeaseLost, acquire_response,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -22,13 +25,22 @@ const NO_QUORUM_LOG_PERIOD: Duration = Duration::from_secs(5);
 pub(super) struct Desk {
     pub(super) context: Arc<Context>,
     pub(super) lost: LeasesLost,
+    outcomes: AcquireOutcomes,
     no_quorum_log: Throttle,
+}
+
+/// What befell one message of a stream, and stays in its answer.
+#[derive(Debug)]
+pub(super) enum Told {
+    Lost(LeaseLost),
+    Error(LeaseError),
 }
 
 impl Desk {
     pub(super) fn new(context: Arc<Context>) -> Self {
         let no_quorum_log = Throttle::new(NO_QUORUM_LOG_PERIOD);
-        Self { context, lost: LeasesLost::new(), no_quorum_log }
+        let (lost, outcomes) = (LeasesLost::new(), AcquireOutcomes::new());
+        Self { context, lost, outcomes, no_quorum_log }
     }
 
     /// One renewal, whether it comes as a call or in a stream.
@@ -56,6 +68,56 @@ impl Desk {
             }
             other => Err(other.into()),
         }
+    }
+
+    /// A grant as its message. If nothing is left of it nobody will rely on it, and whoever waits for it need
+    /// not wait for its ttl.
+    pub(super) fn granted(
+        &self,
+        (claim, lease_id): (&Claim, LeaseId),
+        granted: &Granted,
+        received: Instant,
+    ) -> Result<Lease, Refusal> {
+        let receipt = Receipt {
+            resource: &claim.resource,
+            lease_id,
+            token: granted.grant.token,
+            masters: self.context.masters.len(),
+            received,
+        };
+        convert::lease(receipt, &granted.grant, clock::now().boot).ok_or_else(|| {
+            warn!(
+                resource = ?claim.resource,
+                lease = ?claim.lease,
+                ttl = ?claim.ttl,
+                "granted too late to be of use, given back: the masters or this replica are slow"
+            );
+            self.context.driver.give_back(granted.give_back.clone());
+            Refusal::LeaseLost(Lost::TooLate)
+        })
+    }
+
+    /// Counts what an Acquire came to.
+    pub(super) fn count(&self, outcome: &Result<AcquireResponse, Refusal>) {
+        self.outcomes.count(kind(outcome));
+    }
+
+    /// A refusal as a message, logged as it deserves.
+    pub(super) fn tell(&self, rpc: &'static str, refusal: &Refusal) -> Told {
+        let status = self.refuse(rpc, refusal);
+        if let Refusal::LeaseLost(lost) = refusal {
+            let reason = convert::lost(LostBy::from(*lost)).into();
+            return Told::Lost(LeaseLost { reason });
+        }
+        let trailer = |name| status.metadata().get(name).and_then(|value| value.to_str().ok());
+        let retry_after = trailer(RETRY_AFTER_TRAILER).and_then(|millis| millis.parse().ok());
+        Told::Error(LeaseError {
+            code: status.code().into(),
+            reason: trailer(REASON_TRAILER).unwrap_or_default().to_owned(),
+            message: status.message().to_owned(),
+            retry_after: retry_after.map(Duration::from_millis).and_then(convert::wire),
+            details: status.details().to_vec(),
+        })
     }
 
     /// The status of a refusal, logged as it deserves.
@@ -95,5 +157,24 @@ pub(super) fn name_call(resource: &Resource, lease: Option<LeaseHash>) {
     name_resource(resource);
     if let Some(lease) = lease {
         span.record("lease", shown(lease));
+    }
+}
+
+fn kind(outcome: &Result<AcquireResponse, Refusal>) -> AcquireOutcome {
+    match outcome {
+        Ok(AcquireResponse { outcome: Some(acquire_response::Outcome::Lease(_)) }) => {
+            AcquireOutcome::Granted
+        }
+        Ok(_) => AcquireOutcome::Held,
+        Err(Refusal::Invalid(_)) => AcquireOutcome::Invalid,
+        Err(Refusal::LeaseLost(_)) => AcquireOutcome::Lost,
+        Err(Refusal::Superseded) => AcquireOutcome::Superseded,
+        Err(Refusal::QueueFull) => AcquireOutcome::QueueFull,
+        Err(Refusal::NoQuorum(_)) => AcquireOutcome::NoQuorum,
+        Err(Refusal::OutOfTime) => AcquireOutcome::OutOfTime,
+        Err(Refusal::Draining) => AcquireOutcome::Draining,
+        Err(Refusal::TooManyStreams | Refusal::Unreadable(_) | Refusal::Misanswered) => {
+            AcquireOutcome::Failed
+        }
     }
 }

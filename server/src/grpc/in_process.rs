@@ -2,6 +2,7 @@
 
 mod hold;
 mod keep_alive;
+mod session;
 mod stalls;
 mod streams;
 mod watch_leader;

@@ -3,22 +3,20 @@
 //! A renewal is a unary Extend, and what befalls it stays in its response. Deliberately absent: a
 //! task a message, and state of a lease: the stream knows none.
 
-use super::desk::Desk;
+use super::desk::{Desk, Told};
 use super::errors::Refusal;
 use crate::clock;
-use crate::grpc::convert::{self, Violations};
+use crate::grpc::convert::Violations;
 use crate::telemetry::StreamMethod;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt};
-use holdfast_engine::{LostBy, Now};
-use holdfast_proto::errors::{REASON_TRAILER, RETRY_AFTER_TRAILER};
+use holdfast_engine::Now;
 use holdfast_proto::v1::keep_alive_response::Result as Outcome;
-use holdfast_proto::v1::{KeepAliveRequest, KeepAliveResponse, LeaseError, LeaseLost};
+use holdfast_proto::v1::{KeepAliveRequest, KeepAliveResponse};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tonic::{Status, Streaming};
 use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
@@ -121,26 +119,12 @@ async fn renew(desk: Arc<Desk>, request: KeepAliveRequest, received: Now) -> Kee
         };
         let result = Some(match outcome {
             Ok(lease) => Outcome::Lease(lease),
-            Err(refusal) => told(&refusal, &desk.refuse(RPC, &refusal)),
+            Err(refusal) => match desk.tell(RPC, &refusal) {
+                Told::Lost(lost) => Outcome::Lost(lost),
+                Told::Error(error) => Outcome::Error(error),
+            },
         });
         KeepAliveResponse { sequence, resource, result }
     };
     renewal.instrument(span).await
-}
-
-/// What a unary Extend would have ended with, as a message.
-fn told(refusal: &Refusal, status: &Status) -> Outcome {
-    if let Refusal::LeaseLost(lost) = refusal {
-        let reason = convert::lost(LostBy::from(*lost)).into();
-        return Outcome::Lost(LeaseLost { reason });
-    }
-    let trailer = |name| status.metadata().get(name).and_then(|value| value.to_str().ok());
-    let retry_after = trailer(RETRY_AFTER_TRAILER).and_then(|millis| millis.parse().ok());
-    Outcome::Error(LeaseError {
-        code: status.code().into(),
-        reason: trailer(REASON_TRAILER).unwrap_or_default().to_owned(),
-        message: status.message().to_owned(),
-        retry_after: retry_after.map(Duration::from_millis).and_then(convert::wire),
-        details: status.details().to_vec(),
-    })
 }

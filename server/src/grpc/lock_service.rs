@@ -3,39 +3,40 @@
 //! Deliberately absent: waiting, retrying and deciding, which are the engine's; what flows through the
 //! streams, a module each.
 
-use super::convert::{self, AcquireArgs, CheckArgs, Receipt, ReleaseArgs};
+use super::convert::{self, AcquireArgs, CheckArgs, ReleaseArgs};
 use super::desk::{Desk, name_call, span};
-use super::errors::{Lost, Refusal};
+use super::errors::Refusal;
 use super::hold::Holding;
 use super::server::Context;
+use super::session::Session;
 use super::streams::Open;
 use super::{deadline, keep_alive, watch_leader};
 use crate::clock;
-use crate::telemetry::{AcquireOutcome, AcquireOutcomes, StreamMethod};
+use crate::telemetry::StreamMethod;
 use futures_util::StreamExt;
-use holdfast_engine::{Answer, Call, Claim, Granted, Instant, Now};
+use holdfast_engine::{Answer, Call, Instant, Now};
 use holdfast_proto::v1::lock_service_server::LockService;
 use holdfast_proto::v1::{
     AcquireRequest, AcquireResponse, CheckFencingTokenRequest, CheckFencingTokenResponse,
     ExtendRequest, ExtendResponse, HoldRequest, HoldResponse, KeepAliveRequest, KeepAliveResponse,
-    ReleaseRequest, ReleaseResponse, WatchLeaderRequest, WatchLeaderResponse, acquire_response,
+    ReleaseRequest, ReleaseResponse, SessionRequest, SessionResponse, WatchLeaderRequest,
+    WatchLeaderResponse, acquire_response,
 };
 use std::sync::Arc;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{Instrument, warn};
+use tracing::Instrument;
 
 /// The service.
 #[derive(Debug)]
 pub struct LockApi {
     desk: Arc<Desk>,
-    outcomes: AcquireOutcomes,
 }
 
 impl LockApi {
     /// The service over what `context` names.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { desk: Arc::new(Desk::new(context)), outcomes: AcquireOutcomes::new() }
+        Self { desk: Arc::new(Desk::new(context)) }
     }
 
     async fn acquire(
@@ -50,36 +51,13 @@ impl LockApi {
         let call = Call::Acquire { claim: Arc::clone(&claim), wait, deadline };
         let outcome = match self.desk.context.driver.call(call).await? {
             Answer::Granted(granted) => {
-                let receipt = Receipt {
-                    resource: &claim.resource,
-                    lease_id,
-                    token: granted.grant.token,
-                    masters: self.desk.context.masters.len(),
-                    received: received.boot,
-                };
-                match convert::lease(receipt, &granted.grant, clock::now().boot) {
-                    Some(lease) => acquire_response::Outcome::Lease(lease),
-                    None => {
-                        self.give_back(&claim, &granted);
-                        return Err(Refusal::LeaseLost(Lost::TooLate));
-                    }
-                }
+                let lease = self.desk.granted((&claim, lease_id), &granted, received.boot)?;
+                acquire_response::Outcome::Lease(lease)
             }
             Answer::Held(held) => acquire_response::Outcome::Held(convert::held(&held)),
             other => return Err(other.into()),
         };
         Ok(AcquireResponse { outcome: Some(outcome) })
-    }
-
-    /// Nobody will rely on this grant: whoever waits for it need not wait for its ttl.
-    fn give_back(&self, claim: &Arc<Claim>, granted: &Granted) {
-        warn!(
-            resource = ?claim.resource,
-            lease = ?claim.lease,
-            ttl = ?claim.ttl,
-            "granted too late to be of use, given back: the masters or this replica are slow"
-        );
-        self.desk.context.driver.give_back(granted.give_back.clone());
     }
 
     async fn release(
@@ -154,7 +132,7 @@ impl LockService for LockApi {
         let received = clock::now();
         let call = async {
             let outcome = self.acquire(request, received).await;
-            self.outcomes.count(kind(&outcome));
+            self.desk.count(&outcome);
             self.answer("Acquire", outcome)
         };
         call.instrument(span("Acquire")).await
@@ -201,13 +179,16 @@ impl LockService for LockApi {
         .await
     }
 
-    type SessionStream = BoxStream<holdfast_proto::v1::SessionResponse>;
+    type SessionStream = Open<SessionResponse>;
 
     async fn session(
         &self,
-        _: Request<Streaming<holdfast_proto::v1::SessionRequest>>,
+        request: Request<Streaming<SessionRequest>>,
     ) -> Answered<Self::SessionStream> {
-        Err(Status::unimplemented(""))
+        self.open(StreamMethod::Session, request, async |inbound| {
+            Ok(Session::new(Arc::clone(&self.desk), inbound).boxed())
+        })
+        .await
     }
 
     type WatchLeaderStream = Open<WatchLeaderResponse>;
@@ -238,23 +219,4 @@ impl LockService for LockApi {
 /// Until when an answer of the engine is of use to the client.
 pub(super) fn engine_deadline<T>(request: &Request<T>, received: Now) -> Option<Instant> {
     Some(received.boot + deadline::for_the_engine(deadline::of(request)?))
-}
-
-fn kind(outcome: &Result<AcquireResponse, Refusal>) -> AcquireOutcome {
-    match outcome {
-        Ok(AcquireResponse { outcome: Some(acquire_response::Outcome::Lease(_)) }) => {
-            AcquireOutcome::Granted
-        }
-        Ok(_) => AcquireOutcome::Held,
-        Err(Refusal::Invalid(_)) => AcquireOutcome::Invalid,
-        Err(Refusal::LeaseLost(_)) => AcquireOutcome::Lost,
-        Err(Refusal::Superseded) => AcquireOutcome::Superseded,
-        Err(Refusal::QueueFull) => AcquireOutcome::QueueFull,
-        Err(Refusal::NoQuorum(_)) => AcquireOutcome::NoQuorum,
-        Err(Refusal::OutOfTime) => AcquireOutcome::OutOfTime,
-        Err(Refusal::Draining) => AcquireOutcome::Draining,
-        Err(Refusal::TooManyStreams | Refusal::Unreadable(_) | Refusal::Misanswered) => {
-            AcquireOutcome::Failed
-        }
-    }
 }

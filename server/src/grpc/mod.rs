@@ -21,6 +21,7 @@ mod lock_service;
 mod masters;
 mod refusal;
 mod server;
+mod session;
 mod streams;
 mod teller;
 mod watch_leader;

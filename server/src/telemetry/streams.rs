@@ -14,6 +14,8 @@ pub enum StreamMethod {
     Hold,
     /// Who holds a resource.
     WatchLeader,
+    /// Calls of every kind.
+    Session,
 }
 
 impl StreamMethod {
@@ -24,7 +26,7 @@ impl StreamMethod {
 }
 
 /// In the order of the enum.
-const METHODS: [&str; 3] = ["KeepAlive", "Hold", "WatchLeader"];
+const METHODS: [&str; 4] = ["KeepAlive", "Hold", "WatchLeader", "Session"];
 
 /// How many streams are open, by method.
 pub struct OpenStreams([Gauge; METHODS.len()]);

@@ -183,6 +183,11 @@ pub struct GiveBack {
 }
 
 impl GiveBack {
+    /// The session whose it is.
+    pub fn nonce(&self) -> Nonce {
+        self.nonce
+    }
+
     pub(crate) fn request(&self) -> Request {
         Request::Cleanup {
             resource: self.resource.clone(),

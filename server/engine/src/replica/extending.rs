@@ -6,7 +6,7 @@ use super::session::News;
 use super::{Operation, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::extend::{Extend, Loss, Verdict};
-use crate::ids::{Info, MasterId, MasterSet};
+use crate::ids::{Info, MasterId, MasterSet, Nonce};
 use crate::master::Purpose;
 use crate::mutants::Mutant;
 use crate::script::{Body, Change, Renewal, Request, Standing};
@@ -47,6 +47,12 @@ enum Phase {
     Sourcing(MasterSet),
     /// Repairs are under way: so many, and was one refused?
     Repairing(usize, bool),
+}
+
+impl Extending {
+    pub(super) fn nonce(&self) -> Nonce {
+        self.machine.renewal().nonce
+    }
 }
 
 impl Replica {

@@ -213,6 +213,23 @@ impl Replica {
         self.settle(now);
     }
 
+    /// The session has ended whose leases these are, and nobody relies on them any more. What still renews
+    /// them ends too, and a fresh ballot keeps out what of it is on its way.
+    pub fn handle_abandoned(&mut self, leases: Vec<GiveBack>, now: Now) {
+        let nonces: BTreeSet<Nonce> = leases.iter().map(|lease| lease.nonce).collect();
+        self.operations.retain(|_, operation| match operation {
+            Operation::Extend(extending) => !nonces.contains(&extending.nonce()),
+            _ => true,
+        });
+        for mut lease in leases {
+            lease.ballot = self.barrier(now);
+            lease.masters = self.everyone();
+            lease.until = now.boot + self.params.max_ttl;
+            self.give_back(&lease, now);
+        }
+        self.settle(now);
+    }
+
     fn give_back(&mut self, give_back: &GiveBack, now: Now) {
         let GiveBack { resource, lease, .. } = give_back;
         let (masters, until) = (give_back.masters, give_back.until);

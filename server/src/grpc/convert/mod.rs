@@ -14,6 +14,7 @@ mod read;
 mod release;
 mod reply;
 mod rules;
+mod session;
 mod violations;
 
 pub use acquire::AcquireArgs;
@@ -26,4 +27,5 @@ pub use read::{CheckArgs, DescribeArgs, WatchArgs};
 pub use release::ReleaseArgs;
 pub use reply::{Receipt, doubt, held, leader, lease, lost, released, risk, standing, wire};
 pub use rules::Rules;
+pub use session::SessionArgs;
 pub use violations::{Violation, Violations};

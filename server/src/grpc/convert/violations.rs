@@ -31,6 +31,13 @@ impl Violations {
         self.0.extend(inner.0.into_iter().map(nested));
     }
 
+    /// What is wrong with the message in the field `parent`.
+    pub(super) fn within(parent: &'static str, inner: Self) -> Self {
+        let mut violations = Self::default();
+        violations.add_within(parent, inner);
+        violations
+    }
+
     /// Just this one.
     pub fn one(field: &'static str, description: &'static str) -> Self {
         let mut violations = Self::default();

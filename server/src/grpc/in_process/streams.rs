@@ -135,7 +135,7 @@ async fn streams_that_cannot_be_read_end_in_the_words_of_the_contract() {
         ("a wrong wire type", whole(&[0x08, 1, 0x08])),
         ("a message too large", whole(&vec![0; 65_537])),
     ] {
-        for method in ["Hold", "KeepAlive"] {
+        for method in ["Hold", "KeepAlive", "Session"] {
             let status = served.raw_stream(method, ("x-nothing", ""), body.clone()).await;
             let code = Code::InvalidArgument;
             assert_speaks_the_contract(&status, code, reason::MALFORMED_MESSAGE, what);
