@@ -20,3 +20,6 @@ mod stream;
 mod waiting;
 
 pub(crate) use calls::Session;
+
+#[cfg(test)]
+mod tests;
