@@ -67,11 +67,14 @@ pub fn right_answer() -> BoxedStrategy<Resp> {
     };
     prop_oneof![
         (plain, head()).prop_map(move |(code, head)| with(code, head, Vec::new())),
-        (head(), number()).prop_map(move |(head, info)| with(
-            "OK",
-            head,
-            vec![bulk(info.to_string())]
-        )),
+        (number(), number(), number(), prop::option::of(any::<u32>())).prop_map(
+            |(time, seen, info, listeners)| {
+                let listeners = listeners.map(|listeners| format!(" {listeners}"));
+                bulk(format!("OK {time} {seen} {info}{}", listeners.unwrap_or_default()))
+            }
+        ),
+        (select(vec!["DELETED", "NEWER", "OTHER", "NOTHING", "DROPPED"]), number())
+            .prop_map(|(code, seen)| bulk(format!("{code}  {seen}"))),
         (head(), pttl(), record()).prop_map(move |(head, pttl, record)| with(
             "HELD",
             head,
@@ -198,7 +201,15 @@ pub fn meaning(request: &Request, answer: &Resp) -> Option<&'static str> {
     if let (Request::Publish { .. }, Resp::Int(_)) = (request, answer) {
         return Some("Published");
     }
-    let Resp::Array(fields) = answer else { return None };
+    let words: Vec<Resp>;
+    let fields = match answer {
+        Resp::Array(fields) => fields,
+        Resp::Bulk(bytes) => {
+            words = std::str::from_utf8(bytes).ok()?.split(' ').map(bulk).collect();
+            return brief(&words);
+        }
+        _ => return None,
+    };
     if let Request::Scan { .. } = request {
         decimal(fields.first()?)?;
         return matches!(fields.get(1)?, Resp::Array(_)).then_some("Scanned");
@@ -210,7 +221,6 @@ pub fn meaning(request: &Request, answer: &Resp) -> Option<&'static str> {
     }
     let rest = &fields[3..];
     match code {
-        "OK" => decimal(rest.first()?).map(|_| "Ok"),
         "HELD" => (int(rest.first()?) && text_or_bytes(rest.get(1)?)).then_some("Held"),
         "FOREIGN" => int(rest.first()?).then_some("Held"),
         "REVOKED" => matches!(rest.first()?, Resp::Int(0..)).then_some("Revoked"),
@@ -230,6 +240,22 @@ pub fn meaning(request: &Request, answer: &Resp) -> Option<&'static str> {
         "CLEANED" => Some("Cleaned"),
         "DROPPED" => Some("Dropped"),
         "DELETED" | "NEWER" | "OTHER" | "NOTHING" => Some("Released"),
+        _ => None,
+    }
+}
+
+/// One string: a vote, or what a release found.
+fn brief(words: &[Resp]) -> Option<&'static str> {
+    let (code, time, rest) = (text(words.first()?)?, text(words.get(1)?)?, words.get(2..)?);
+    if !time.is_empty() {
+        decimal(&words[1])?;
+    }
+    let numbers = rest.iter().map(decimal).collect::<Option<Vec<u64>>>()?;
+    match (code, numbers.as_slice()) {
+        ("OK", [_, _]) => Some("Ok"),
+        ("OK", [_, _, listeners]) => u32::try_from(*listeners).ok().map(|_| "Ok"),
+        ("DROPPED", [_]) => Some("Dropped"),
+        ("DELETED" | "NEWER" | "OTHER" | "NOTHING", [_]) => Some("Released"),
         _ => None,
     }
 }

@@ -12,6 +12,9 @@ use holdfast_engine::{
 use redis::{Cmd, Value};
 use std::time::Duration;
 
+/// An answer of no script.
+const NONSENSE: &str = "an answer that makes no sense";
+
 /// The command for one request.
 pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
     let scripts = &*SCRIPTS;
@@ -129,15 +132,48 @@ pub(super) fn reply(request: &Request, value: Value, deployment: &Deployment) ->
             bare(Body::Published(count(listeners)))
         }
         Value::ServerError(error) => Reply::unknown(error.to_string()),
+        Value::BulkString(bytes) => {
+            let reply = str::from_utf8(&bytes).ok().and_then(words);
+            reply.unwrap_or_else(|| Reply::unknown(NONSENSE))
+        }
         Value::Array(fields) => {
             let reply = match request {
                 Request::Scan { .. } => scanned(fields, deployment).map(bare),
                 _ => array(fields, deployment),
             };
-            reply.unwrap_or_else(|| Reply::unknown("an answer that makes no sense"))
+            reply.unwrap_or_else(|| Reply::unknown(NONSENSE))
         }
-        _ => Reply::unknown("an answer that makes no sense"),
+        _ => Reply::unknown(NONSENSE),
     }
+}
+
+/// What the hot path is answered, in one string: a vote, or what a release found.
+fn words(text: &str) -> Option<Reply> {
+    let mut words = text.split(' ');
+    let (code, time) = (words.next()?, words.next()?);
+    let seen = Ballot(words.next()?.parse().ok()?);
+    let time_micros = if time.is_empty() { None } else { Some(time.parse().ok()?) };
+    let body = match code {
+        "OK" => {
+            let info_ballot = Ballot(words.next()?.parse().ok()?);
+            // Extend does not say.
+            let listeners = words.next().map_or(Ok(0), str::parse).ok()?;
+            Body::Ok { info_ballot, listeners }
+        }
+        "DROPPED" => Body::Dropped,
+        code => Body::Released(deletion(code)?),
+    };
+    words.next().is_none().then_some(Reply { time_micros, seen, body })
+}
+
+fn deletion(code: &str) -> Option<Deletion> {
+    Some(match code {
+        "DELETED" => Deletion::Deleted,
+        "NEWER" => Deletion::Newer,
+        "OTHER" => Deletion::Other,
+        "NOTHING" => Deletion::Nothing,
+        _ => return None,
+    })
 }
 
 /// What no script answered: no TIME, no ballot.
@@ -170,12 +206,6 @@ fn body(
     deployment: &Deployment,
 ) -> Option<Body> {
     Some(match code {
-        "OK" => {
-            let info_ballot = Ballot(text(fields.next()?)?.parse().ok()?);
-            // Extend does not say.
-            let listeners = fields.next().map_or(Some(0), |listeners| int(listeners).map(count))?;
-            Body::Ok { info_ballot, listeners }
-        }
         "HELD" => Body::Held(occupant(fields)?),
         "FOREIGN" => {
             Body::Held(Occupant { lock: None, remaining: remaining(int(fields.next()?)?) })
@@ -196,16 +226,12 @@ fn body(
         "CLEANED" => Body::Cleaned,
         "REVOKED" => Body::Revoked { remaining: remaining(int(fields.next()?)?)? },
         "DROPPED" => Body::Dropped,
-        "DELETED" => Body::Released(Deletion::Deleted),
-        "NEWER" => Body::Released(Deletion::Newer),
-        "OTHER" => Body::Released(Deletion::Other),
-        "NOTHING" => Body::Released(Deletion::Nothing),
         "OBSERVED" => Body::Observed(standing(fields, deployment)?),
         "READ" => {
             let standing = standing(fields, deployment)?;
             Body::Read { standing, occupant: occupant_or_nothing(fields)? }
         }
-        _ => return None,
+        code => Body::Released(deletion(code)?),
     })
 }
 

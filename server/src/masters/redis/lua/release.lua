@@ -3,32 +3,35 @@
 -- KEYS  1 lock   2 state
 -- ARGV  1 run   2 cfg   3 floor field   4 lease   5 token   6 ballot ('0…': no barrier)
 --       7 channel   8 notice
--- Reply {code, '', seen}: DELETED | NEWER | OTHER | NOTHING | DROPPED
+-- Reply 'code  seen': DELETED | NEWER | OTHER | NOTHING | DROPPED
+local call, sub = redis.call, string.sub
 local function higher(a, b) if tonumber(a) > tonumber(b) then return a end return b end
 
-local st = redis.call('HMGET', KEYS[2], 'run', 'cfg', 'pb', ARGV[3])
-if st[1] ~= ARGV[1] or st[2] ~= ARGV[2] then return {'DROPPED', '', '0'} end
-local floor = st[4] or '0'
-local eff = higher(higher(floor, st[3] or '0'), ARGV[6])
+local st = call('HMGET', KEYS[2], 'run', 'cfg', 'pb', ARGV[3])
+if st[1] ~= ARGV[1] or st[2] ~= ARGV[2] then return 'DROPPED  0' end
+local eff = st[4] or '0'
+local raises = tonumber(ARGV[6]) > tonumber(eff)
+if raises then eff = ARGV[6] end
+eff = higher(eff, st[3] or '0')
 
 local found = 'NOTHING'
 local lock = redis.pcall('GET', KEYS[1])
 if lock then
-  if type(lock) == 'string' and string.sub(lock, 1, 3) == 'HF1' and #lock >= 128 then
-    if string.sub(lock, 4, 35) ~= ARGV[4] then
+  if type(lock) == 'string' and sub(lock, 1, 3) == 'HF1' and #lock >= 128 then
+    if sub(lock, 4, 35) ~= ARGV[4] then
       found = 'OTHER'
-    elseif tonumber(string.sub(lock, 84, 99)) > tonumber(ARGV[5]) then
+    elseif tonumber(sub(lock, 84, 99)) > tonumber(ARGV[5]) then
       found = 'NEWER'
     else
       found = 'DELETED'
-      redis.call('DEL', KEYS[1])
+      call('DEL', KEYS[1])
     end
-    if found ~= 'DELETED' then eff = higher(eff, string.sub(lock, 68, 83)) end
+    if found ~= 'DELETED' then eff = higher(eff, sub(lock, 68, 83)) end
   else
     found = 'OTHER'
   end
 end
 -- Deleted first, and a refused write (out of memory) only costs the barrier.
 if found == 'DELETED' then redis.pcall('PUBLISH', ARGV[7], ARGV[8]) end
-if tonumber(ARGV[6]) > tonumber(floor) then redis.pcall('HSET', KEYS[2], ARGV[3], ARGV[6]) end
-return {found, '', eff}
+if raises then redis.pcall('HSET', KEYS[2], ARGV[3], ARGV[6]) end
+return found .. '  ' .. eff
