@@ -139,8 +139,8 @@ impl Renewals {
 
     fn renewed(self: &Arc<Self>, tenure: &Tenure, id: u64) {
         let mut plan = self.plan();
-        // Not if it was stopped meanwhile.
-        if let Some(kept) = plan.kept.get_mut(&id) {
+        // Not if it was lost, or stopped meanwhile.
+        if let Some(kept) = plan.kept.get_mut(&id).filter(|_| !tenure.is_lost()) {
             let at = tenure.renews_at();
             kept.next = Next::Due(at);
             self.set_timer(&mut plan, at, id);
