@@ -51,7 +51,7 @@ impl SessionStream {
     }
 
     /// Nobody waits for this answer any more.
-    pub(super) fn give_up(&self, sequence: u64, mut answer: oneshot::Receiver<Answer>) {
+    pub(super) fn give_up(&self, sequence: u64, answer: &mut oneshot::Receiver<Answer>) {
         if self.under_way.end_of(sequence).is_some() {
             return send(&self.requests, sequence, Request::Cancel(SessionCancel {}));
         }

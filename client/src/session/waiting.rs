@@ -12,8 +12,8 @@ use crate::session::stream::{Answer, SessionStream};
 pub(super) struct Waiting {
     stream: Arc<SessionStream>,
     sequence: u64,
-    /// `None`: it is there.
-    answer: Option<oneshot::Receiver<Answer>>,
+    answer: oneshot::Receiver<Answer>,
+    answered: bool,
 }
 
 impl Waiting {
@@ -22,21 +22,20 @@ impl Waiting {
         sequence: u64,
         answer: oneshot::Receiver<Answer>,
     ) -> Self {
-        Self { stream, sequence, answer: Some(answer) }
+        Self { stream, sequence, answer, answered: false }
     }
 
     pub(super) async fn answer(mut self) -> Answer {
-        let Some(waited) = &mut self.answer else { return Err(Status::unavailable("answered")) };
-        let answer = waited.await;
-        self.answer = None;
+        let answer = (&mut self.answer).await;
+        self.answered = true;
         answer.unwrap_or_else(|_| Err(Status::unavailable("nobody reads the session")))
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(answer) = self.answer.take() {
-            self.stream.give_up(self.sequence, answer);
+        if !self.answered {
+            self.stream.give_up(self.sequence, &mut self.answer);
         }
     }
 }
