@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use holdfast_server::app::App;
 use holdfast_server::config::{self, Args, Command, Config};
 use holdfast_server::{commands, telemetry};
+use std::num::NonZero;
 use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
             return ExitCode::from(errors.exit_code());
         }
     };
-    match run(args.command, config) {
+    match runtime().and_then(|runtime| runtime.block_on(run(args.command, config))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("holdfastd: {error:#}");
@@ -33,7 +35,17 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+/// With two cores or fewer one thread serves everything: threads that wake each other for every call cost more
+/// than they do (docs/benchmarks).
+fn runtime() -> Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut builder = match cores {
+        ..=2 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().context("no runtime")
+}
+
 async fn run(command: Option<Command>, config: Config) -> Result<()> {
     let ring = rustls::crypto::ring::default_provider();
     ring.install_default().map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;

@@ -56,14 +56,15 @@ impl Replica {
         if let Some(queue) = self.queues.get_mut(resource) {
             queue.woken = false;
         }
-        self.operations.insert(operation, Operation::Attempt(Attempt { acquire, ticket, cause }));
+        let attempt = Box::new(Attempt { acquire, ticket, cause });
+        self.operations.insert(operation, Operation::Attempt(attempt));
         self.fan_out(cause, (operation, round), &request, now);
     }
 
     pub(super) fn attempt_reply(
         &mut self,
         operation: u64,
-        mut attempt: Attempt,
+        mut attempt: Box<Attempt>,
         (master, purpose, body): (MasterId, Purpose, Body),
         now: Now,
     ) -> Option<Operation> {
@@ -83,7 +84,7 @@ impl Replica {
                 self.fan_out(attempt.cause, (operation, round), &request, now);
                 return Some(Operation::Attempt(attempt));
             }
-            Verdict::Granted(grant) => self.granted(attempt, grant, now),
+            Verdict::Granted(grant) => self.granted(*attempt, grant, now),
             Verdict::Failed(failure) => {
                 self.clean_up(&mut attempt, now);
                 let answers = self.explain(attempt.acquire.tally());
@@ -133,7 +134,7 @@ impl Replica {
     }
 
     /// The attempt counts for nothing: it is taken back, and another one follows.
-    pub(super) fn attempt_anew(&mut self, mut attempt: Attempt, now: Now) {
+    pub(super) fn attempt_anew(&mut self, mut attempt: Box<Attempt>, now: Now) {
         self.clean_up(&mut attempt, now);
         let resource = attempt.acquire.claim().resource.clone();
         self.failed_attempt(&resource, attempt.ticket, Failure::Outrun, Vec::new(), now);

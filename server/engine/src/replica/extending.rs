@@ -75,7 +75,8 @@ impl Replica {
         let machine = Extend::new(renewal, Ballot::ZERO, &self.params, now.boot);
         let phase = Phase::Asking;
         let (call, cause, extra_rounds) = (Some(id), Cause::Call(id), EXTRA_ROUNDS);
-        let extending = Extending { call, cause, session, soft, machine, phase, extra_rounds };
+        let extending =
+            Box::new(Extending { call, cause, session, soft, machine, phase, extra_rounds });
         if let Some(begun) = self.extend_again(operation, extending, now) {
             self.operations.insert(operation, begun);
         }
@@ -84,7 +85,7 @@ impl Replica {
     pub(super) fn extend_reply(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        mut extending: Box<Extending>,
         (master, purpose, body): (MasterId, Purpose, Body),
         now: Now,
     ) -> Option<Operation> {
@@ -122,7 +123,7 @@ impl Replica {
     pub(super) fn extend_timeout(
         &mut self,
         operation: u64,
-        extending: Extending,
+        extending: Box<Extending>,
         now: Now,
     ) -> Option<Operation> {
         if self.is_orphan(&extending) {
@@ -146,7 +147,12 @@ impl Replica {
 
     /// Only ballots above the token prove anything. A token that no quorum has seen was never
     /// granted, or was forgotten with the lease.
-    fn learned(&mut self, operation: u64, extending: Extending, now: Now) -> Option<Operation> {
+    fn learned(
+        &mut self,
+        operation: u64,
+        extending: Box<Extending>,
+        now: Now,
+    ) -> Option<Operation> {
         let Phase::Learning(tally) = &extending.phase else {
             return Some(Operation::Extend(extending));
         };
@@ -174,7 +180,7 @@ impl Replica {
     fn extend_again(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        mut extending: Box<Extending>,
         now: Now,
     ) -> Option<Operation> {
         if !self.clock_fits(now) {
@@ -213,7 +219,7 @@ impl Replica {
     fn extend_verdict(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        mut extending: Box<Extending>,
         verdict: Verdict,
         now: Now,
     ) -> Option<Operation> {
@@ -256,7 +262,7 @@ impl Replica {
     pub(super) fn extend_anew(
         &mut self,
         operation: u64,
-        extending: Extending,
+        extending: Box<Extending>,
         now: Now,
     ) -> Option<Operation> {
         if self.is_orphan(&extending) {
@@ -272,7 +278,7 @@ impl Replica {
     fn extend_later(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        mut extending: Box<Extending>,
         now: Now,
     ) -> Option<Operation> {
         extending.call?;
@@ -285,7 +291,12 @@ impl Replica {
         Some(Operation::Extend(extending))
     }
 
-    fn settled(&mut self, operation: u64, mut extending: Extending, now: Now) -> Option<Operation> {
+    fn settled(
+        &mut self,
+        operation: u64,
+        mut extending: Box<Extending>,
+        now: Now,
+    ) -> Option<Operation> {
         let params = Arc::clone(&self.params);
         if let Some(session) = extending.session {
             let voters = extending.machine.voters();
@@ -309,7 +320,7 @@ impl Replica {
     fn repair(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        mut extending: Box<Extending>,
         missing: MasterSet,
         source: Body,
         now: Now,
@@ -327,7 +338,7 @@ impl Replica {
     fn extra_round(
         &mut self,
         operation: u64,
-        mut extending: Extending,
+        mut extending: Box<Extending>,
         now: Now,
     ) -> Option<Operation> {
         extending.extra_rounds = extending.extra_rounds.checked_sub(1)?;

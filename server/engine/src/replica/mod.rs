@@ -112,11 +112,12 @@ enum Place {
     Operation(u64),
 }
 
+/// What is under way; in boxes what is taken out and put back with every answer.
 #[derive(Debug)]
 enum Operation {
-    Attempt(Attempt),
-    Extend(Extending),
-    Release(Releasing),
+    Attempt(Box<Attempt>),
+    Extend(Box<Extending>),
+    Release(Box<Releasing>),
     Read(ReadingOp),
     Look(Look),
     Force(Forcing),

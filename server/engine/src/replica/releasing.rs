@@ -51,7 +51,7 @@ impl Replica {
         let ballot = self.barrier(now);
         let notice = self.say_here(&resource, change, Some(lease), now);
         let (operation, soft) = self.begin_operation(id, deadline, now);
-        let mut releasing = Releasing {
+        let mut releasing = Box::new(Releasing {
             call: Some(id),
             cause: Cause::Call(id),
             notice,
@@ -65,7 +65,7 @@ impl Replica {
             round: 0,
             waiting: MasterSet::default(),
             soft,
-        };
+        });
         let all = self.everyone();
         self.ask_release(operation, &mut releasing, all, now);
         self.leases.forget(&resource, lease);
@@ -86,7 +86,7 @@ impl Replica {
     pub(super) fn release_reply(
         &mut self,
         operation: u64,
-        mut op: Releasing,
+        mut op: Box<Releasing>,
         (master, round, body): (MasterId, u8, Body),
         now: Now,
     ) -> Option<Operation> {
@@ -132,7 +132,7 @@ impl Replica {
     pub(super) fn release_timeout(
         &mut self,
         operation: u64,
-        mut op: Releasing,
+        mut op: Box<Releasing>,
         now: Now,
     ) -> Option<Operation> {
         if now.boot >= op.soft {

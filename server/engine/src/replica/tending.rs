@@ -64,18 +64,17 @@ impl Replica {
 
     /// Sends what is due to this master: an adoption, a probe, what it is owed.
     pub(super) fn tend(&mut self, id: MasterId, now: Now) {
-        let clock_fits = self.clock_fits(now);
         let master = &mut self.masters[id.index()];
         let Some(run) = master.run() else { return };
-        let adoption = master.adoption_due(&self.params, now.boot).filter(|_| clock_fits);
         let due = master.probe_due <= now.boot;
         let debts = master.settle_debts(now.boot);
+        let adoption = master.adoption_due(&self.params, now.boot).filter(|_| due);
         if due {
             master.probe_due = now.boot + PROBE;
         }
         master.plan_adoption(&self.params, now.boot);
         let mut requests = Vec::new();
-        if let Some(incident) = adoption.filter(|_| due) {
+        if let Some(incident) = adoption.filter(|_| self.clock_fits(now)) {
             let base = self.draw(now);
             requests.push(Request::Adopt { incident, base });
         } else if due {

@@ -99,14 +99,16 @@ fn evalsha(source: &Source, keys: usize) -> Cmd {
 fn plain(source: &Source, ask: &Ask, resource: &Resource, deployment: &Deployment) -> Cmd {
     let mut cmd = evalsha(source, 2);
     cmd.arg(deployment.lock_key(resource)).arg(deployment.state_key());
-    cmd.arg(&*ask.run.0).arg(&*deployment.fingerprint).arg(format!("f{}", resource.bucket()));
+    cmd.arg(&*ask.run.0)
+        .arg(&*deployment.fingerprint)
+        .arg(["f", &resource.bucket().to_string()].concat());
     cmd
 }
 
 fn voting(source: &Source, ask: &Ask, resource: &Resource, deployment: &Deployment) -> Cmd {
     let mut cmd = plain(source, ask, resource, deployment);
     cmd.arg(ask.window.lo).arg(ask.window.hi);
-    cmd.arg(deployment.clock_skew.as_micros().to_string());
+    cmd.arg(deployment.clock_skew.as_micros() as u64);
     cmd
 }
 

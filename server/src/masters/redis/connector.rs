@@ -38,6 +38,9 @@ pub struct Deployment {
     pub clock_skew: Duration,
 }
 
+/// Behind the namespace, in the channels of notices.
+const NOTICE: &str = ":notice:";
+
 impl Deployment {
     /// Where the lock of a resource is.
     pub fn lock_key(&self, resource: &Resource) -> String {
@@ -69,16 +72,16 @@ impl Deployment {
 
     /// Where the master's own state is.
     pub fn state_key(&self) -> String {
-        format!("{}:st", self.namespace)
+        [&self.namespace, ":st"].concat()
     }
 
     /// Where notices about a resource are published.
     pub(super) fn channel(&self, resource: &Resource) -> String {
-        format!("{}{}", self.channel_prefix(), resource.name())
+        [&self.namespace, NOTICE, resource.name()].concat()
     }
 
     pub(super) fn channel_prefix(&self) -> String {
-        format!("{}:notice:", self.namespace)
+        [&self.namespace, NOTICE].concat()
     }
 
     fn self_test_key(&self) -> String {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A lease as the scripts see it.
 pub(super) fn lease_text(lease: LeaseHash) -> String {
-    format!("{:032x}", u128::from_be_bytes(*lease.as_bytes()))
+    hexadecimal(lease.as_bytes())
 }
 
 /// A nonce as the scripts see it: its kind (`a`cquired or `r`e-attached), then 60 bits of hex.
@@ -21,13 +21,24 @@ pub(super) fn nonce_text(nonce: Nonce) -> String {
     if nonce == Nonce::SHARED {
         return "0".repeat(16);
     }
-    let kind = if nonce.is_reattached() { 'r' } else { 'a' };
-    format!("{kind}{:015x}", nonce.to_bits() & ((1 << 60) - 1))
+    let kind = if nonce.is_reattached() { "r" } else { "a" };
+    let mut text = hexadecimal(&nonce.to_bits().to_be_bytes());
+    text.replace_range(..1, kind);
+    text
 }
 
 /// A ballot as the scripts see it.
 pub(super) fn ballot_text(ballot: Ballot) -> String {
-    format!("{:016}", ballot.0)
+    let digits = ballot.0.to_string();
+    // A time of this century in microseconds has them all.
+    if digits.len() == 16 { digits } else { format!("{digits:0>16}") }
+}
+
+/// Written for every master of every call: `format!` takes several times as long.
+fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
 }
 
 /// The last fields of a record.
@@ -71,17 +82,17 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 pub(super) fn parse_lease(hex: &[u8]) -> Option<LeaseHash> {
-    let bits = u128::from_str_radix(hexadecimal(hex)?, 16).ok()?;
+    let bits = u128::from_str_radix(parse_hexadecimal(hex)?, 16).ok()?;
     Some(LeaseHash::from_bytes(bits.to_be_bytes()))
 }
 
-fn hexadecimal(digits: &[u8]) -> Option<&str> {
+fn parse_hexadecimal(digits: &[u8]) -> Option<&str> {
     text(digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn parse_nonce(field: &[u8]) -> Option<Nonce> {
     let (kind, hex) = text(field)?.split_at_checked(1)?;
-    let bits = u64::from_str_radix(hexadecimal(hex.as_bytes())?, 16).ok()?;
+    let bits = u64::from_str_radix(parse_hexadecimal(hex.as_bytes())?, 16).ok()?;
     match kind {
         "a" => Some(Nonce::acquired(bits)),
         "r" => Some(Nonce::reattached(bits)),
