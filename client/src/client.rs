@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use holdfast_proto::v1;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
+use tokio::runtime::Handle;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::admin::Admin;
 use crate::clock::Moment;
 use crate::election::Election;
 use crate::error::Error;
+use crate::failure::Failure;
+use crate::keep::Renewals;
 use crate::lease::{Lease, LeaseId, Standing};
 use crate::lock::Lock;
-use crate::replicas::{Patience, Replica, Replicas, call};
+use crate::replicas::{Connection, Patience, Replica, Replicas, call};
 use crate::retry::RetryPolicy;
 use crate::watch::Watch;
 
@@ -36,6 +39,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     replicas: Replicas,
+    renewals: Arc<Renewals>,
     retry: RetryPolicy,
     holder: String,
     drift: f64,
@@ -96,7 +100,7 @@ impl Client {
             ttl: Some(wire(ttl, "ttl")?),
             ..v1::ExtendRequest::default()
         };
-        self.send_extend(request, self.patience()).await
+        self.send_extend(&request, self.patience()).await
     }
 
     /// Gives a lease back. A fencing token of 0 stands for one that was never learned: then any lease
@@ -153,6 +157,10 @@ impl Client {
         &self.inner.replicas
     }
 
+    pub(crate) fn renewals(&self) -> &Arc<Renewals> {
+        &self.inner.renewals
+    }
+
     /// What a call that waits for nobody may take.
     pub(crate) fn patience(&self) -> Patience {
         let RetryPolicy { give_up_after, attempt_timeout, .. } = *self.retry();
@@ -168,24 +176,28 @@ impl Client {
         Call: Fn(Channel) -> Answer,
         Answer: Future<Output = Result<T, tonic::Status>>,
     {
+        let rpc = |connection: Arc<Connection>| rpc(connection.channel.clone());
         call(&self.inner.replicas, &self.inner.retry, patience, rpc).await
+    }
+
+    /// What concerns one lease goes over a session.
+    pub(crate) async fn ask<Ask, Answer, T>(&self, patience: Patience, ask: Ask) -> Result<T, Error>
+    where
+        Ask: Fn(Arc<Connection>) -> Answer,
+        Answer: Future<Output = Result<T, Failure>>,
+    {
+        call(&self.inner.replicas, &self.inner.retry, patience, ask).await
     }
 
     pub(crate) async fn send_extend(
         &self,
-        request: v1::ExtendRequest,
+        request: &v1::ExtendRequest,
         patience: Patience,
     ) -> Result<Lease, Error> {
-        let (sent, answer) = self
-            .call(patience, |channel| {
-                let request = request.clone();
-                async move {
-                    let sent = Moment::now();
-                    let answer = LockServiceClient::new(channel).extend(request).await?;
-                    Ok((sent, answer.into_inner()))
-                }
-            })
-            .await?;
+        let ask = |connection: Arc<Connection>| async move {
+            connection.session.extend(|| request.clone()).await
+        };
+        let (sent, answer) = self.ask(patience, ask).await?;
         let lease = answer.lease.ok_or_else(|| Error::contract("an extend without a lease"))?;
         Lease::received(lease, sent, self.drift())
     }
@@ -197,18 +209,15 @@ impl Client {
         fencing_token: u64,
         patience: Patience,
     ) -> Result<ReleaseOutcome, Error> {
-        let request = v1::ReleaseRequest {
+        let request = || v1::ReleaseRequest {
             resource: resource.to_owned(),
             lease_id: lease_id.as_str().to_owned(),
             fencing_token,
         };
-        let answer = self
-            .call(patience, |channel| {
-                let request = request.clone();
-                async move { LockServiceClient::new(channel).release(request).await }
-            })
-            .await?;
-        Ok(ReleaseOutcome::from_wire(answer.into_inner().outcome()))
+        let ask =
+            |connection: Arc<Connection>| async move { connection.session.release(request).await };
+        let answer = self.ask(patience, ask).await?;
+        Ok(ReleaseOutcome::from_wire(answer.outcome()))
     }
 }
 
@@ -262,25 +271,31 @@ impl ClientBuilder {
     /// # Errors
     /// [`Error::Invalid`], with what does not fit; also outside a tokio runtime.
     pub fn build(self) -> Result<Client, Error> {
-        if tokio::runtime::Handle::try_current().is_err() {
+        let Ok(runtime) = Handle::try_current() else {
             return Err(Error::invalid("runtime", "a client is made inside a tokio runtime"));
-        }
+        };
         if self.addresses.is_empty() {
             return Err(Error::invalid("address", "at least one, such as http://127.0.0.1:7420"));
         }
         if !(0.0..0.5).contains(&self.drift) {
             return Err(Error::invalid("drift", "a fraction from 0 to 0.5, such as 0.01"));
         }
-        let replica = |address: &String| replica(address, self.tls.as_ref());
+        let replica = |address: &String| replica(address, self.tls.as_ref(), &runtime);
         let replicas = self.addresses.iter().map(replica).collect::<Result<Vec<_>, _>>()?;
         let holder = self.holder.unwrap_or_else(host_and_process);
         let replicas = Replicas::new(replicas);
-        let inner = Inner { replicas, retry: self.retry, holder, drift: self.drift };
+        let renewals = Arc::new(Renewals::new(runtime));
+        let (retry, drift) = (self.retry, self.drift);
+        let inner = Inner { replicas, renewals, retry, holder, drift };
         Ok(Client { inner: Arc::new(inner) })
     }
 }
 
-fn replica(address: &str, tls: Option<&ClientTlsConfig>) -> Result<Replica, Error> {
+fn replica(
+    address: &str,
+    tls: Option<&ClientTlsConfig>,
+    runtime: &Handle,
+) -> Result<Replica, Error> {
     let unfit = |_| Error::invalid("address", &format!("{address:?} is not http(s)://host:port"));
     let scheme = address.split_once("://").map(|(scheme, _)| scheme);
     if !matches!(scheme, Some("http" | "https")) {
@@ -298,7 +313,7 @@ fn replica(address: &str, tls: Option<&ClientTlsConfig>) -> Result<Replica, Erro
         let unfit = |error| Error::invalid("tls", &format!("does not fit: {error}"));
         endpoint = endpoint.tls_config(tls).map_err(unfit)?;
     }
-    Ok(Replica::new(address.to_owned(), endpoint))
+    Ok(Replica::new(address.to_owned(), endpoint, runtime.clone()))
 }
 
 fn host_and_process() -> String {

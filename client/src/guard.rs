@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use crate::client::{Client, ReleaseOutcome, wire};
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::keep::KeptByCalls;
 use crate::lease::{Lease, LeaseId, margin};
 use crate::loss::{LossReason, Risk};
 
@@ -30,11 +31,17 @@ pub struct Guard {
     tenure: Arc<Tenure>,
     /// How many dangers `at_risk` has told.
     risks_told: AtomicU64,
-    /// To whoever renews it. Dropped: release it, nobody will read the outcome.
-    keeper: oneshot::Sender<Farewell>,
+    keeper: Keeper,
 }
 
-/// How the holder parts with its lock.
+/// Whoever renews it. Dropped: release it, nobody will read the outcome.
+#[derive(Debug)]
+pub(crate) enum Keeper {
+    Calls(KeptByCalls),
+    Stream(oneshot::Sender<Farewell>),
+}
+
+/// How the holder parts with a lock that is held on a stream.
 #[derive(Debug)]
 pub(crate) enum Farewell {
     Release(oneshot::Sender<Result<ReleaseOutcome, Error>>),
@@ -43,11 +50,7 @@ pub(crate) enum Farewell {
 }
 
 impl Guard {
-    pub(crate) fn new(
-        client: Client,
-        tenure: Arc<Tenure>,
-        keeper: oneshot::Sender<Farewell>,
-    ) -> Self {
+    pub(crate) fn new(client: Client, tenure: Arc<Tenure>, keeper: Keeper) -> Self {
         Self { client, tenure, risks_told: AtomicU64::new(0), keeper }
     }
 
@@ -156,7 +159,7 @@ impl Guard {
         let published = tokio::select! {
             biased;
             reason = self.tenure.lost() => Err(Error::Lost(reason)),
-            published = self.client.send_extend(request, self.client.patience()) => published,
+            published = self.client.send_extend(&request, self.client.patience()) => published,
         };
         match published {
             Ok(lease) => self.tenure.renewed(lease),
@@ -174,9 +177,13 @@ impl Guard {
     /// # Errors
     /// If no replica answered: the lock is then free at the latest after its ttl.
     pub async fn release(self) -> Result<ReleaseOutcome, Error> {
+        let keeper = match self.keeper {
+            Keeper::Calls(kept) => return kept.release().await,
+            Keeper::Stream(keeper) => keeper,
+        };
         let (tell, told) = oneshot::channel();
         // The keeper is gone if the lock was lost. It may still be there on the masters for a while.
-        if self.keeper.send(Farewell::Release(tell)).is_ok()
+        if keeper.send(Farewell::Release(tell)).is_ok()
             && let Ok(outcome) = told.await
         {
             return outcome;
@@ -189,10 +196,15 @@ impl Guard {
     /// [`extend`](Client::extend) and [`release`](Client::release) it. Unless it is extended it ends
     /// with its ttl. Look at [`Lease::valid_for`]: nothing is left of a lease that was lost.
     pub async fn into_lease(self) -> Lease {
-        let (tell, told) = oneshot::channel();
-        if self.keeper.send(Farewell::Leave(tell)).is_ok() {
-            // An error means that the keeper has ended: the same.
-            let _ = told.await;
+        match self.keeper {
+            Keeper::Calls(kept) => kept.leave(),
+            Keeper::Stream(keeper) => {
+                let (tell, told) = oneshot::channel();
+                if keeper.send(Farewell::Leave(tell)).is_ok() {
+                    // An error means that the keeper has ended: the same.
+                    let _ = told.await;
+                }
+            }
         }
         self.tenure.lease()
     }

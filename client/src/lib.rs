@@ -38,6 +38,7 @@ mod client;
 mod clock;
 mod election;
 mod error;
+mod failure;
 mod guard;
 mod held;
 mod keep;
@@ -46,6 +47,7 @@ mod lock;
 mod loss;
 mod replicas;
 mod retry;
+mod session;
 mod watch;
 
 pub use admin::Admin;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use holdfast_proto::v1;
 use holdfast_proto::v1::acquire_response::Outcome;
-use holdfast_proto::v1::lock_service_client::LockServiceClient;
 
 use crate::client::{Client, wire};
 use crate::clock::Moment;
@@ -16,7 +15,7 @@ use crate::guard::Guard;
 use crate::held::Held;
 use crate::keep;
 use crate::lease::{Lease, LeaseId};
-use crate::replicas::Patience;
+use crate::replicas::{Connection, Patience};
 use crate::retry::RetryPolicy;
 
 /// The server caps a wait at its `max_wait` (60 s by default), and the drift of clocks eats validity while
@@ -137,9 +136,10 @@ impl Lock {
     ///
     /// [`RetryPolicy`]: crate::RetryPolicy
     pub async fn acquire(self) -> Result<Guard, Error> {
-        let mut attempt = self.attempt();
-        let taken = take(&self, attempt.lease_id.clone()).await;
+        let mut attempt = Attempt::new(&self);
+        let taken = take(&self, &attempt.lease_id).await;
         attempt.ended(taken.as_ref().err());
+        drop(attempt);
         Ok(keep::by_calls(self.client, taken?))
     }
 
@@ -151,9 +151,10 @@ impl Lock {
     /// # Errors
     /// As [`acquire`](Lock::acquire).
     pub async fn hold(self) -> Result<Guard, Error> {
-        let mut attempt = self.attempt();
-        let held = keep::open(&self, attempt.lease_id.clone()).await;
+        let mut attempt = Attempt::new(&self);
+        let held = keep::open(&self, &attempt.lease_id).await;
         attempt.ended(held.as_ref().err());
+        drop(attempt);
         let (stream, granted) = held?;
         Ok(keep::by_stream(self, stream, granted))
     }
@@ -209,15 +210,9 @@ impl Lock {
             liveness: v1::Liveness::Heartbeat.into(),
         })
     }
-
-    fn attempt(&self) -> Attempt {
-        let (client, resource) = (self.client.clone(), self.resource.clone());
-        let lease_id = self.lease_id.clone().unwrap_or_else(LeaseId::random);
-        Attempt { client, resource, lease_id, cleans_up: self.lease_id.is_none() }
-    }
 }
 
-async fn take(lock: &Lock, lease_id: LeaseId) -> Result<Lease, Error> {
+async fn take(lock: &Lock, lease_id: &LeaseId) -> Result<Lease, Error> {
     let waits_until = Moment::now().after(lock.wait);
     let longest =
         lock.ttl.map_or(LONGEST_CALL, |ttl| LONGEST_CALL.min(ttl.saturating_mul(TTLS_PER_CALL)));
@@ -225,7 +220,7 @@ async fn take(lock: &Lock, lease_id: LeaseId) -> Result<Lease, Error> {
     let mut pauses = lock.client.retry().pauses();
     loop {
         let settled = Moment::now().after(longest_pause);
-        let taken = take_once(lock, &lease_id, waits_until, longest).await;
+        let taken = take_once(lock, lease_id, waits_until, longest).await;
         match taken {
             // Granted too late to be of use: the next call with the same lease_id has it anew.
             Ok(lease) if lease.announces_at().has_passed() && !waits_until.has_passed() => {}
@@ -251,18 +246,10 @@ async fn take_once(
     let attempt = client.retry().attempt_timeout.saturating_add(wait);
     // While it waits it goes through outages; it is given up when nobody would wait any more.
     let until = waits_until.after(client.retry().give_up_after);
-    let first = lock.request(lease_id, Duration::ZERO)?;
-    let (sent, answer) = client
-        .call(Patience { attempt, until }, |channel| {
-            let wait = waits_until.remaining().min(longest);
-            let request = v1::AcquireRequest { wait: wire(wait, "wait").ok(), ..first.clone() };
-            async move {
-                let sent = Moment::now();
-                let answer = LockServiceClient::new(channel).acquire(request).await?;
-                Ok((sent, answer.into_inner()))
-            }
-        })
-        .await?;
+    let request = || lock.request(lease_id, waits_until.remaining().min(longest));
+    let ask =
+        |connection: Arc<Connection>| async move { connection.session.acquire(request).await };
+    let (sent, answer) = client.ask(Patience { attempt, until }, ask).await?;
     match answer.outcome {
         Some(Outcome::Lease(lease)) => Lease::received(lease, sent, client.drift()),
         Some(Outcome::Held(held)) => Err(Error::Busy(held.into())),
@@ -272,28 +259,32 @@ async fn take_once(
 
 /// A lock that is being taken. Dropped before its end is known, it gives back what may have been granted.
 #[derive(Debug)]
-struct Attempt {
-    client: Client,
-    resource: String,
+struct Attempt<'lock> {
+    lock: &'lock Lock,
     lease_id: LeaseId,
     /// Not if the caller made the lease_id: then it is the caller's, who may be about to retry.
     cleans_up: bool,
 }
 
-impl Attempt {
+impl<'lock> Attempt<'lock> {
+    fn new(lock: &'lock Lock) -> Self {
+        let lease_id = lock.lease_id.clone().unwrap_or_else(LeaseId::random);
+        Self { lock, lease_id, cleans_up: lock.lease_id.is_none() }
+    }
+
     fn ended(&mut self, error: Option<&Error>) {
         // After these nobody knows whether it was granted.
         self.cleans_up &= error.is_some_and(Error::is_transient);
     }
 }
 
-impl Drop for Attempt {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if !self.cleans_up {
             return;
         }
-        let (client, resource) = (self.client.clone(), self.resource.clone());
+        let (client, resource) = (self.lock.client.clone(), self.lock.resource.clone());
         let lease_id = self.lease_id.clone();
         runtime.spawn(async move {
             // Best effort: the ttl sees to what this does not reach.

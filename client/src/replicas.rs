@@ -6,25 +6,38 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_proto::errors::reason;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::clock::Moment;
 use crate::error::{self, Error};
+use crate::failure::Failure;
 use crate::retry::RetryPolicy;
+use crate::session::Session;
 
 /// One address.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) address: String,
     endpoint: Endpoint,
-    /// Connects when it is needed, and again when the connection breaks. With how many there were before.
-    channel: Mutex<(u64, Channel)>,
+    runtime: Handle,
+    /// With how many there were before.
+    connection: Mutex<(u64, Arc<Connection>)>,
+}
+
+/// The way to a replica. Connects when it is needed, and again when the connection breaks.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// For what has a stream of its own, or is asked rarely.
+    pub(crate) channel: Channel,
+    /// For all that concerns one lease.
+    pub(crate) session: Session,
 }
 
 /// Which connection a call goes through.
@@ -35,13 +48,21 @@ pub(crate) struct Route {
 }
 
 impl Replica {
-    pub(crate) fn new(address: String, endpoint: Endpoint) -> Self {
-        let channel = Mutex::new((0, endpoint.connect_lazy()));
-        Self { address, endpoint, channel }
+    pub(crate) fn new(address: String, endpoint: Endpoint, runtime: Handle) -> Self {
+        let connection = Mutex::new((0, Connection::new(&endpoint, &runtime)));
+        Self { address, endpoint, runtime, connection }
     }
 
-    fn channel(&self) -> MutexGuard<'_, (u64, Channel)> {
-        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connection(&self) -> MutexGuard<'_, (u64, Arc<Connection>)> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    fn new(endpoint: &Endpoint, runtime: &Handle) -> Arc<Self> {
+        let channel = endpoint.connect_lazy();
+        let session = Session::new(runtime.clone(), channel.clone());
+        Arc::new(Self { channel, session })
     }
 }
 
@@ -62,10 +83,10 @@ impl Replicas {
     }
 
     /// Where the next call goes.
-    pub(crate) fn current(&self) -> (Route, Channel) {
+    pub(crate) fn current(&self) -> (Route, Arc<Connection>) {
         let index = self.next.load(Ordering::Relaxed);
-        let (generation, channel) = self.all[index].channel().clone();
-        (Route { index, generation }, channel)
+        let (generation, connection) = self.all[index].connection().clone();
+        (Route { index, generation }, connection)
     }
 
     pub(crate) fn address(&self, route: Route) -> &str {
@@ -82,12 +103,13 @@ impl Replicas {
     /// reaches; what is under way on the old one goes on there.
     pub(crate) fn leave(&self, route: Route) {
         let replica = &self.all[route.index];
-        let mut channel = replica.channel();
+        let mut connection = replica.connection();
         // Not once for everybody who is told so.
-        if channel.0 == route.generation {
-            *channel = (route.generation + 1, replica.endpoint.connect_lazy());
+        if connection.0 == route.generation {
+            let another = Connection::new(&replica.endpoint, &replica.runtime);
+            *connection = (route.generation + 1, another);
         }
-        drop(channel);
+        drop(connection);
         self.avoid(route);
     }
 
@@ -112,33 +134,36 @@ pub(crate) struct Patience {
 }
 
 /// Makes a call, through one replica after the other, until it has an answer or `patience` is used up.
-pub(crate) async fn call<Call, Answer, T>(
+pub(crate) async fn call<Call, Answer, T, E>(
     replicas: &Replicas,
     retry: &RetryPolicy,
     patience: Patience,
     call: Call,
 ) -> Result<T, Error>
 where
-    Call: Fn(Channel) -> Answer,
-    Answer: Future<Output = Result<T, Status>>,
+    Call: Fn(Arc<Connection>) -> Answer,
+    Answer: Future<Output = Result<T, E>>,
+    E: Into<Failure>,
 {
     let mut pauses = retry.pauses();
     loop {
-        let (route, channel) = replicas.current();
+        let (route, connection) = replicas.current();
         let address = replicas.address(route);
         let left = patience.until.remaining().max(retry.attempt_timeout);
         let bound = patience.attempt.min(left);
-        let status = match timeout(bound, call(channel)).await {
+        let failure = match timeout(bound, call(connection)).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(status)) => status,
-            Err(_) => silent(address, bound),
+            Ok(Err(failure)) => failure.into(),
+            Err(_) => silent(address, bound).into(),
         };
-        let error = Error::from_status(&status);
+        let error = failure.error();
         if !error.is_transient() {
             return Err(error);
         }
-        replicas.blame(route, &status);
-        let pause = pauses.next().max(error::retry_after(&status).unwrap_or_default());
+        if let Failure::Status(status) = &failure {
+            replicas.blame(route, status);
+        }
+        let pause = pauses.next().max(failure.hint());
         if pause >= patience.until.remaining() {
             return Err(error);
         }

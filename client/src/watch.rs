@@ -192,7 +192,7 @@ impl Watch {
     }
 
     fn open(&mut self) {
-        let (route, channel) = self.client.replicas().current();
+        let (route, connection) = self.client.replicas().current();
         // One that is longer than the contract can say is as good as none.
         let bookmark_interval =
             self.bookmark_interval.and_then(|span| wire(span, "bookmark_interval").ok());
@@ -201,7 +201,7 @@ impl Watch {
             after_fencing_token: self.newest,
             bookmark_interval,
         };
-        let mut service = LockServiceClient::new(channel);
+        let mut service = LockServiceClient::new(connection.channel.clone());
         let bound = self.client.retry().attempt_timeout;
         let opening = async move {
             let opened = timeout(bound, service.watch_leader(request)).await;

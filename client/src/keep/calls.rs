@@ -1,16 +1,14 @@
-//! Renewal by a call every third of the ttl.
+//! A lock that is renewed by calls: its renewal, and how its holder parts with it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use crate::client::Client;
+use crate::client::{Client, ReleaseOutcome};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::guard::{Farewell, Guard, Tenure};
-use crate::keep::{farewell, part};
-use crate::lease::{Lease, margin};
+use crate::guard::{Guard, Keeper, Tenure};
+use crate::keep::{Dropped, part};
+use crate::lease::Lease;
 use crate::loss::Risk;
 use crate::replicas::Patience;
 
@@ -20,42 +18,57 @@ const SHORTEST_TRY: Duration = Duration::from_millis(100);
 
 pub(crate) fn by_calls(client: Client, lease: Lease) -> Guard {
     let tenure = Arc::new(Tenure::new(lease));
-    let (keeper, told) = oneshot::channel();
-    tokio::spawn(keep(client.clone(), Arc::clone(&tenure), told));
-    Guard::new(client, tenure, keeper)
+    let renewal = client.renewals().start(client.clone(), Arc::clone(&tenure));
+    let kept =
+        KeptByCalls { client: client.clone(), tenure: Arc::clone(&tenure), renewal, parted: false };
+    Guard::new(client, tenure, Keeper::Calls(kept))
 }
 
-async fn keep(client: Client, tenure: Arc<Tenure>, told: oneshot::Receiver<Farewell>) {
-    let said = {
-        let renewal = async {
-            renew(&client, &tenure).await;
-            std::future::pending().await
-        };
-        tokio::select! {
-            said = farewell(&tenure, told) => said,
-            () = renewal => None,
-        }
-    };
-    if let Some(said) = said {
-        part(&client, &tenure, said).await;
+/// Dropped, it is given back in the background.
+#[derive(Debug)]
+pub(crate) struct KeptByCalls {
+    client: Client,
+    tenure: Arc<Tenure>,
+    renewal: u64,
+    parted: bool,
+}
+
+impl KeptByCalls {
+    pub(crate) async fn release(mut self) -> Result<ReleaseOutcome, Error> {
+        self.stop();
+        let Tenure { resource, lease_id, fencing_token, .. } = self.tenure.as_ref();
+        let outcome = self.client.release(resource, lease_id, *fencing_token).await;
+        self.parted = true;
+        outcome
+    }
+
+    pub(crate) fn leave(mut self) {
+        self.parted = true;
+    }
+
+    fn stop(&self) {
+        self.client.renewals().stop(self.renewal);
     }
 }
 
-/// Until the lease is lost.
-async fn renew(client: &Client, tenure: &Tenure) {
-    let mut pauses = client.retry().pauses();
-    let mut next = tenure.renews_at();
-    loop {
-        next.reached(margin(tenure.ttl)).await;
-        if tenure.is_lost() {
+impl Drop for KeptByCalls {
+    fn drop(&mut self) {
+        self.stop();
+        if self.parted || self.tenure.granted_until().has_passed() {
             return;
         }
+        let (client, tenure) = (self.client.clone(), Arc::clone(&self.tenure));
+        let runtime = &self.client.renewals().runtime;
+        runtime.spawn(async move { part(&client, &tenure, Err(Dropped)).await });
+    }
+}
+
+/// Until the lease is renewed or lost.
+pub(super) async fn renew(client: &Client, tenure: &Tenure) {
+    let mut pauses = client.retry().pauses();
+    loop {
         match extend_once(client, tenure).await {
-            Ok(lease) => {
-                tenure.renewed(lease);
-                pauses = client.retry().pauses();
-                next = tenure.renews_at();
-            }
+            Ok(lease) => return tenure.renewed(lease),
             Err(Error::Lost(reason)) => return tenure.lose(reason),
             Err(error) => {
                 tracing::warn!(resource = tenure.resource, %error, "a renewal failed, trying again");
@@ -63,9 +76,9 @@ async fn renew(client: &Client, tenure: &Tenure) {
                     Error::NoQuorum { .. } => Risk::NoQuorum,
                     _ => Risk::Unreachable,
                 });
-                next = Moment::now().after(pauses.next());
             }
         }
+        tokio::time::sleep(pauses.next()).await;
     }
 }
 
@@ -74,5 +87,5 @@ async fn extend_once(client: &Client, tenure: &Tenure) -> Result<Lease, Error> {
     let attempt = attempt.min(client.retry().attempt_timeout);
     // One try: the loop above repeats it, and says meanwhile what is wrong.
     let patience = Patience { attempt, until: Moment::now() };
-    client.send_extend(tenure.extend_request()?, patience).await
+    client.send_extend(&tenure.extend_request()?, patience).await
 }

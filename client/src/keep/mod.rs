@@ -1,11 +1,13 @@
-//! Whoever renews a lock while its holder works: one task a lock, which ends with it.
+//! Whoever renews a lock while its holder works: a timer for all that are renewed by calls, a task for each
+//! that is held on a stream.
 //!
 //! Deliberately absent: saying that a lock is lost because no renewal came in time. The holder's side does
-//! that by a timer of its own (`guard`), whatever these tasks are doing.
+//! that by a timer of its own (`guard`), whatever these are doing.
 
 mod calls;
 mod hold_stream;
 mod open;
+mod renewals;
 mod stream;
 
 use tokio::sync::oneshot;
@@ -14,8 +16,9 @@ use crate::client::Client;
 use crate::guard::{Farewell, Tenure};
 use crate::lease::margin;
 
-pub(crate) use calls::by_calls;
+pub(crate) use calls::{KeptByCalls, by_calls};
 pub(crate) use open::open;
+pub(crate) use renewals::Renewals;
 pub(crate) use stream::by_stream;
 
 /// Waits for the holder's farewell. A holder whose lock is lost has until the deadline to stop; `None` if

@@ -1,21 +1,21 @@
 //! How a Hold stream comes to have the lock: opened for the first time, or to come back to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_proto::v1;
 use holdfast_proto::v1::hold_response::Event;
 use tokio::time::timeout;
-use tonic::Status;
-use tonic::transport::Channel;
 
 use crate::client::Client;
 use crate::clock::Moment;
-use crate::error::{self, Error};
+use crate::error::Error;
+use crate::failure::Failure;
 use crate::keep::hold_stream::HoldStream;
 use crate::lease::{Lease, LeaseId};
 use crate::lock::Lock;
 use crate::loss::LossReason;
-use crate::replicas::{Route, silent};
+use crate::replicas::{Connection, Route, silent};
 
 /// How often a heartbeat goes out as long as the server has not said otherwise.
 const BEAT: Duration = Duration::from_secs(1);
@@ -27,39 +27,14 @@ pub(crate) struct Granted {
     pub(crate) asked: Moment,
 }
 
-/// Why a stream is of no use any more.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// What the server or the transport says of its end.
-    Status(Status),
-    /// What the server said on it.
-    Said(Error),
-}
-
-impl Failure {
-    pub(crate) fn error(&self) -> Error {
-        match self {
-            Self::Status(status) => Error::from_status(status),
-            Self::Said(error) => error.clone(),
-        }
-    }
-
-    fn hint(&self) -> Duration {
-        match self {
-            Self::Status(status) => error::retry_after(status).unwrap_or_default(),
-            Self::Said(_) => Duration::ZERO,
-        }
-    }
-}
-
 /// Takes the lock: opens a stream and waits on it, and on the next one if it breaks.
-pub(crate) async fn open(lock: &Lock, lease_id: LeaseId) -> Result<(HoldStream, Granted), Error> {
+pub(crate) async fn open(lock: &Lock, lease_id: &LeaseId) -> Result<(HoldStream, Granted), Error> {
     let client = &lock.client;
     let waits_until = Moment::now().after(lock.wait);
     let until = waits_until.after(client.retry().give_up_after);
     let mut pauses = client.retry().pauses();
     loop {
-        let start = lock.hold_start(&lease_id, 0, waits_until.remaining())?;
+        let start = lock.hold_start(lease_id, 0, waits_until.remaining())?;
         let way = client.replicas().current();
         let route = way.0;
         let taken = take_in_time(lock, way, start, waits_until).await;
@@ -93,13 +68,13 @@ pub(crate) async fn open(lock: &Lock, lease_id: LeaseId) -> Result<(HoldStream, 
 
 async fn take_in_time(
     lock: &Lock,
-    way: (Route, Channel),
+    way: (Route, Arc<Connection>),
     start: v1::HoldStart,
     waits_until: Moment,
 ) -> Result<(HoldStream, Granted), Failure> {
     let address = lock.client.replicas().address(way.0);
     let bound = lock.client.retry().attempt_timeout;
-    let opening = HoldStream::open(way.0, way.1, start);
+    let opening = HoldStream::open(way.0, way.1.channel.clone(), start);
     let opened = timeout(bound, opening).await.unwrap_or_else(|_| Err(silent(address, bound)));
     let waiting = wait(lock, opened.map_err(Failure::Status)?);
     // Who waits in a queue hears nothing for long; but not for longer than it asked for.
@@ -111,10 +86,12 @@ async fn take_in_time(
 /// Opens one stream, and waits on it for the grant; for as long as it takes.
 pub(crate) async fn take(
     lock: &Lock,
-    (route, channel): (Route, Channel),
+    (route, connection): (Route, Arc<Connection>),
     start: v1::HoldStart,
 ) -> Result<(HoldStream, Granted), Failure> {
-    let stream = HoldStream::open(route, channel, start).await.map_err(Failure::Status)?;
+    let stream = HoldStream::open(route, connection.channel.clone(), start)
+        .await
+        .map_err(Failure::Status)?;
     wait(lock, stream).await
 }
 

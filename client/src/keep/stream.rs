@@ -15,9 +15,10 @@ use tonic::Status;
 use crate::client::ReleaseOutcome;
 use crate::clock::Moment;
 use crate::error::{self, Error};
-use crate::guard::{Farewell, Guard, Tenure};
+use crate::failure::Failure;
+use crate::guard::{Farewell, Guard, Keeper, Tenure};
 use crate::keep::hold_stream::HoldStream;
-use crate::keep::open::{Failure, Granted, received, take};
+use crate::keep::open::{Granted, received, take};
 use crate::keep::{Dropped, farewell, part};
 use crate::lease::margin;
 use crate::lock::Lock;
@@ -48,7 +49,7 @@ pub(crate) fn by_stream(lock: Lock, stream: HoldStream, granted: Granted) -> Gua
         doubted: None,
     };
     tokio::spawn(keeping.run(told));
-    Guard::new(client, tenure, keeper)
+    Guard::new(client, tenure, Keeper::Stream(keeper))
 }
 
 struct Keeping {
@@ -310,7 +311,7 @@ impl Keeping {
             }
             // After an extend beside it the end of a stream leaves the lease to its ttl (docs/adr/0007).
             let left = match self.tenure.extend_request() {
-                Ok(request) => client.send_extend(request, client.patience()).await,
+                Ok(request) => client.send_extend(&request, client.patience()).await,
                 Err(error) => Err(error),
             };
             match left {

@@ -116,6 +116,7 @@ impl Desk {
             reason: trailer(REASON_TRAILER).unwrap_or_default().to_owned(),
             message: status.message().to_owned(),
             retry_after: retry_after.map(Duration::from_millis).and_then(convert::wire),
+            details: status.details().to_vec(),
         })
     }
 

@@ -6,6 +6,7 @@ mod elections;
 mod holds;
 mod locks;
 mod retries;
+mod sessions;
 
 mod examples;
 

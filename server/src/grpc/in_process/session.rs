@@ -104,6 +104,10 @@ async fn calls_of_every_kind_are_answered_by_their_numbers() {
         let Told::Error(error) = &answers[&sequence] else { panic!("{answers:?}") };
         assert_eq!((error.code, error.reason.as_str()), (3, reason::INVALID_ARGUMENT));
         assert!(error.message.contains(field), "{error:?}");
+        let details = error.details.clone().into();
+        let status = Status::with_details(Code::InvalidArgument, &error.message, details);
+        let bad = status.get_details_bad_request().unwrap();
+        assert_eq!(bad.field_violations[0].field, field);
     }
     let Told::Released(released) = &answers[&8] else { panic!("{answers:?}") };
     assert_eq!(released.outcome(), ReleaseOutcome::Released);
