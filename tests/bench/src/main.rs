@@ -1,0 +1,34 @@
+//! The program behind `make bench`. Deliberately absent: everything but its arguments.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use holdfast_bench::{EchoOptions, LoadOptions, Options, echo, load, run};
+
+/// Measures Holdfast and its rivals in one run.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts everything, measures, reports; fails if something could not be measured.
+    Run(Options),
+    /// One load of a run, started by it.
+    #[command(hide = true)]
+    Load(LoadOptions),
+    /// The server of the echo, started by a run.
+    #[command(hide = true)]
+    Echo(EchoOptions),
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Run(options) => run(options),
+        Command::Load(options) => load(options),
+        Command::Echo(options) => echo(options),
+    }
+}

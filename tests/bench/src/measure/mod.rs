@@ -1,0 +1,9 @@
+//! Instruments: what they read comes from the operating system or from a list of numbers.
+
+mod cpu;
+mod latency;
+mod machine;
+
+pub(crate) use cpu::{Cpu, Role};
+pub(crate) use latency::Latencies;
+pub(crate) use machine::busy;
