@@ -5,8 +5,9 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = ["bench/v1/echo.proto", "etcd/lease.proto", "etcd/lock.proto"];
-    let descriptors = protox::compile(files, ["proto"])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    let echo = protox::compile(["bench/v1/echo.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(echo)?;
+    let etcd = protox::compile(["etcd/lease.proto", "etcd/lock.proto"], ["proto"])?;
+    tonic_prost_build::configure().build_server(false).compile_fds(etcd)?;
     Ok(())
 }

@@ -1,39 +1,39 @@
-//! What the points share: the servers that run, the loads that are sent to them, and what came of it.
+//! What the points share: the servers that run, and what was measured so far.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
-use holdfast_tests::process::Process;
+use anyhow::{Context, Result, bail};
 
+use crate::load::Work;
 use crate::measure::Role;
 use crate::output;
+use crate::points::Point;
 use crate::run::Options;
 use crate::sample::{Figures, Sample};
-use crate::systems::{Servers, System};
-
-/// How long a load may take besides the slice itself.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(90);
+use crate::slice::Slice;
+use crate::systems::{Servers, Shape, System};
 
 /// One run.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    options: Options,
+    pub(crate) options: Options,
     systems: Vec<System>,
     /// Started when first needed. Those that are not being measured idle; how much CPU that takes is
     /// measured, too.
-    running: BTreeMap<System, Servers>,
+    running: BTreeMap<(System, Shape), Servers>,
     /// Why some did not start. They are not tried again.
-    broken: BTreeMap<System, String>,
+    broken: BTreeMap<(System, Shape), String>,
     samples: Vec<Sample>,
     problems: Vec<String>,
 }
 
-/// Some workers on some system.
+/// What a measurement is filed under.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slice {
-    pub(crate) workers: u64,
-    pub(crate) contended: bool,
+pub(crate) struct Label {
+    pub(crate) point: Point,
+    pub(crate) system: System,
+    pub(crate) size: u64,
+    pub(crate) repetition: u32,
 }
 
 impl Bench {
@@ -42,9 +42,9 @@ impl Bench {
         Bench { options, systems, running, broken, samples: Vec::new(), problems: Vec::new() }
     }
 
-    /// The systems that were asked for.
-    pub(crate) fn systems(&self) -> Vec<System> {
-        self.systems.clone()
+    /// Those of the systems that were asked for that a point is about.
+    pub(crate) fn systems(&self, of_point: impl Fn(System) -> bool) -> Vec<System> {
+        self.systems.iter().copied().filter(|system| of_point(*system)).collect()
     }
 
     /// The numbers of workers to try; those of the point, unless others were asked for.
@@ -57,21 +57,19 @@ impl Bench {
         &self.samples
     }
 
+    /// What could not be measured.
     pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }
 
     /// Takes down what was measured, or that it could not be.
-    pub(crate) fn record(
-        &mut self,
-        (point, system, size, repetition): (&str, &str, u64, u32),
-        measured: Result<Figures>,
-    ) {
+    pub(crate) fn record(&mut self, label: Label, measured: Result<Figures>) {
+        let Label { point, system, size, repetition } = label;
         let what = format!("{point} {size} {system}");
         match measured {
             Ok(figures) => {
                 output::progress(&format!("  {what}: {}", brief(&figures)));
-                let (point, system) = (point.to_owned(), system.to_owned());
+                let (point, system) = (point.name(), system.name());
                 self.samples.push(Sample { point, system, size, repetition, figures });
             }
             Err(error) => {
@@ -81,50 +79,37 @@ impl Bench {
         }
     }
 
-    /// Measures one slice of one system.
-    pub(crate) async fn slice(&mut self, system: System, slice: Slice) -> Result<Figures> {
-        self.start(system).await?;
-        let servers = self.running.get(&system.served_by()).context("it has been started")?;
-        let mut roles = servers.roles.clone();
-        roles.push(self.idle(system));
-        self.load(system, slice, &servers.addresses, &roles).await
-    }
-
-    /// Loads servers from a process of its own.
-    pub(crate) async fn load(
-        &self,
-        system: System,
-        slice: Slice,
-        addresses: &[String],
-        roles: &[Role],
-    ) -> Result<Figures> {
+    /// A slice of the length that was asked for.
+    pub(crate) fn slice(&self, system: System, work: Work, workers: u64) -> Slice {
         let Options { seconds, warm_seconds, .. } = self.options;
-        let mut args = vec!["load".to_owned()];
-        let workers = slice.workers.to_string();
-        for (flag, value) in [
-            ("system", system.name()),
-            ("workers", workers),
-            ("addresses", addresses.join(",")),
-            ("warm-seconds", warm_seconds.to_string()),
-            ("seconds", seconds.to_string()),
-        ] {
-            args.push(format!("--{flag}={value}"));
-        }
-        args.extend(slice.contended.then(|| "--contended".to_owned()));
-        args.extend(roles.iter().map(|role| format!("--role={}", role.argument())));
-        let bound = LOAD_TIMEOUT + Duration::from_secs_f64(seconds + warm_seconds);
-        figures_of(system, args, bound).await
+        Slice { system, work, workers, warm_seconds, seconds }
     }
 
-    async fn start(&mut self, system: System) -> Result<()> {
-        let servers = system.served_by();
+    /// Measures a slice on servers that run for the whole run.
+    pub(crate) async fn measure(&mut self, slice: Slice, shape: Shape) -> Result<Figures> {
+        let servers = (slice.system.served_by(), shape);
+        self.start(servers).await?;
+        let idle = self.others(servers);
+        let servers = self.running.get(&servers).context("it has been started")?;
+        slice.start(servers, idle)?.measuring().await?.finish().await
+    }
+
+    /// Servers that run for the whole run.
+    pub(crate) async fn servers(&mut self, system: System, shape: Shape) -> Result<&Servers> {
+        let servers = (system.served_by(), shape);
+        self.start(servers).await?;
+        self.running.get(&servers).context("it has been started")
+    }
+
+    async fn start(&mut self, servers: (System, Shape)) -> Result<()> {
         if self.running.contains_key(&servers) {
             return Ok(());
         }
         if let Some(error) = self.broken.get(&servers) {
-            anyhow::bail!("{error}");
+            bail!("{error}");
         }
-        match servers.start().await {
+        let (system, shape) = servers;
+        match system.start(shape).await {
             Ok(started) => {
                 self.running.insert(servers, started);
                 Ok(())
@@ -136,30 +121,22 @@ impl Bench {
         }
     }
 
-    /// The servers of all other systems.
-    fn idle(&self, measured: System) -> Role {
-        let others = self.running.iter().filter(|(system, _)| **system != measured.served_by());
+    /// All other servers that run.
+    fn others(&self, measured: (System, Shape)) -> Role {
+        let others = self.running.iter().filter(|(servers, _)| **servers != measured);
         let roles = others.flat_map(|(_, servers)| &servers.roles);
         Role::new("idle", roles.flat_map(|role| role.pids.iter().copied()))
     }
 }
 
-async fn figures_of(system: System, args: Vec<String>, bound: Duration) -> Result<Figures> {
-    let program = std::env::current_exe()?;
-    let name = format!("load of {system}");
-    let mut process = Process::spawn(name, program, |command| {
-        command.args(args);
-    })?;
-    let status = process.wait_exit(bound).await?;
-    let lines = process.lines();
-    let figures = lines.iter().find(|line| line.starts_with('{'));
-    let figures = figures.with_context(|| format!("{status}{}", process.quote()))?;
-    Ok(serde_json::from_str(figures)?)
-}
-
 /// What someone who watches wants to see.
 fn brief(figures: &Figures) -> String {
-    let shown = ["cycles_per_s", "acquire_p50_us", "acquire_p99_us", "cores_foreign"];
-    let shown = shown.iter().filter_map(|name| Some(format!("{name} {:.1}", figures.get(*name)?)));
-    shown.collect::<Vec<_>>().join(", ")
+    let shown = figures.iter().filter(|(name, _)| {
+        let name = name.as_str();
+        ["cycles_per_s", "acquire_p50_us", "acquire_p99_us", "cores_foreign"].contains(&name)
+            || name.ends_with("_ms")
+            || name.ends_with("_bytes")
+    });
+    let shown: Vec<_> = shown.map(|(name, figure)| format!("{name} {figure:.1}")).collect();
+    shown.join(", ")
 }

@@ -25,6 +25,9 @@ mod systems;
 mod load;
 mod measure;
 mod sample;
+mod slice;
+
+mod wire;
 
 mod report;
 

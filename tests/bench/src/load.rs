@@ -1,21 +1,29 @@
-//! The load of one slice, in a process of its own: workers in a closed loop, and what they and the
-//! servers did between two moments. The loop is the same for every system.
+//! The load of one slice, in a process of its own: workers in a closed loop, and how long what they did
+//! took between two moments. The loop is the same for every system.
+//!
+//! It says on a line of its own when measuring begins and ends, so that whoever started it reads CPU
+//! times at the same moments, and ends with its figures as a line of JSON. Loads in other languages do
+//! the same.
 
-use std::collections::BTreeMap;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::measure::{Cpu, Latencies, Role, busy};
+use crate::measure::Latencies;
 use crate::output;
 use crate::sample::Figures;
 use crate::systems::{System, Worker};
+
+/// The line with which measuring begins.
+pub(crate) const MEASURING: &str = "measuring";
+/// The line with which it ends.
+pub(crate) const MEASURED: &str = "measured";
 
 /// How long the workers may take to end: what waits for a lock must get it first.
 const ENDING: Duration = Duration::from_secs(60);
@@ -35,22 +43,49 @@ pub struct LoadOptions {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Plan {
     #[arg(long)]
-    pub(crate) workers: usize,
-    /// All want the same lock.
+    pub(crate) work: Work,
     #[arg(long)]
-    pub(crate) contended: bool,
+    pub(crate) workers: usize,
     #[arg(long, value_delimiter = ',')]
     pub(crate) addresses: Vec<String>,
     #[arg(long)]
     pub(crate) warm_seconds: f64,
     #[arg(long)]
     pub(crate) seconds: f64,
-    /// Whose CPU time is read beside one's own.
-    #[arg(long = "role")]
-    pub(crate) roles: Vec<Role>,
 }
 
-/// Loads a system, and writes the figures as a line of JSON.
+impl Plan {
+    /// As the command line of every load says it.
+    pub(crate) fn arguments(&self) -> [String; 5] {
+        let Plan { work, workers, addresses, warm_seconds, seconds } = self;
+        [
+            format!("--work={}", work.name()),
+            format!("--workers={workers}"),
+            format!("--addresses={}", addresses.join(",")),
+            format!("--warm-seconds={warm_seconds}"),
+            format!("--seconds={seconds}"),
+        ]
+    }
+}
+
+/// What a worker does again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    /// Takes a lock of its own and gives it back.
+    Own,
+    /// Takes the lock that all others want, too, and gives it back.
+    Contended,
+    /// Renews a lock of its own that it never gives back.
+    Renewals,
+}
+
+impl Work {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// Loads a system, and says what came of it.
 pub fn load(options: LoadOptions) -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let figures = runtime.block_on(options.system.drive(&options.plan))?;
@@ -62,30 +97,36 @@ pub fn load(options: LoadOptions) -> Result<ExitCode> {
 /// Runs the workers, and measures once they are warm.
 pub(crate) async fn drive<W: Worker>(workers: Vec<W>, plan: &Plan) -> Result<Figures> {
     let stage = Arc::new(Stage::default());
+    let contended = plan.work == Work::Contended;
     let mut tasks = JoinSet::new();
     for (index, worker) in workers.into_iter().enumerate() {
-        let own = if plan.contended { "all".to_owned() } else { index.to_string() };
+        let own = if contended { "all".to_owned() } else { index.to_string() };
         let resource = format!("bench-{}-{own}", process::id());
-        tasks.spawn(work(worker, resource, plan.contended, Arc::clone(&stage)));
+        tasks.spawn(work(worker, resource, contended, Arc::clone(&stage)));
     }
-    let mut roles = plan.roles.clone();
-    roles.push(Role::new("client", [process::id()]));
 
     sleep(Duration::from_secs_f64(plan.warm_seconds)).await;
-    let (cpu, machine, began) = (Cpu::read(&roles)?, busy()?, Instant::now());
-    stage.phase.store(MEASURED, Ordering::Relaxed);
+    output::result(MEASURING);
+    let began = Instant::now();
+    stage.enter(Phase::Measured);
     sleep(Duration::from_secs_f64(plan.seconds)).await;
-    stage.phase.store(OVER, Ordering::Relaxed);
+    stage.enter(Phase::Over);
     let lasted = began.elapsed();
-    let spent = Spent { by_role: Cpu::read(&roles)?.since(&cpu), machine: busy()? - machine };
+    output::result(MEASURED);
 
     let tallies = timeout(ENDING, tasks.join_all()).await.context("the workers do not end")?;
-    figures(tallies, lasted, &spent, stage.overlaps.load(Ordering::Relaxed))
+    let overlaps = stage.overlaps.load(Ordering::Relaxed);
+    ensure!(overlaps == 0, "{overlaps} times two workers had the same lock");
+    figures(tallies, lasted)
 }
 
-const WARM: u8 = 0;
-const MEASURED: u8 = 1;
-const OVER: u8 = 2;
+/// Each phase follows the one before.
+#[repr(u8)]
+enum Phase {
+    Warming,
+    Measured,
+    Over,
+}
 
 /// What all workers share.
 #[derive(Debug)]
@@ -102,7 +143,7 @@ struct Stage {
 impl Default for Stage {
     fn default() -> Stage {
         Stage {
-            phase: AtomicU8::new(WARM),
+            phase: AtomicU8::new(Phase::Warming as u8),
             began: Instant::now(),
             inside: AtomicU32::new(0),
             overlaps: AtomicU64::new(0),
@@ -112,11 +153,15 @@ impl Default for Stage {
 }
 
 impl Stage {
-    fn is(&self, phase: u8) -> bool {
-        self.phase.load(Ordering::Relaxed) == phase
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Somebody has the one lock, and is about to give it back; since when it was free.
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+
+    /// Somebody has the one lock, and is about to give it back; for how long nobody had it.
     fn pass(&self) -> Option<Duration> {
         if self.inside.fetch_add(1, Ordering::SeqCst) > 0 {
             self.overlaps.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +191,7 @@ async fn work<W: Worker>(
     stage: Arc<Stage>,
 ) -> Tally {
     let mut tally = Tally::default();
-    while !stage.is(OVER) {
+    while !stage.is(Phase::Over) {
         if let Err(error) = cycle(&mut worker, &resource, contended, &stage, &mut tally).await {
             tally.errors += 1;
             tally.first_error.get_or_insert_with(|| format!("{error:#}"));
@@ -167,33 +212,27 @@ async fn cycle<W: Worker>(
     worker.acquire(resource).await?;
     let waited = asked.elapsed();
     let handover = if contended { stage.pass() } else { None };
-    if stage.is(MEASURED) {
+    if stage.is(Phase::Measured) {
         tally.acquires.push(waited);
         handover.into_iter().for_each(|handover| tally.handovers.push(handover));
     }
     worker.release().await?;
-    tally.cycles += u64::from(stage.is(MEASURED));
+    tally.cycles += u64::from(stage.is(Phase::Measured));
     Ok(())
 }
 
-/// CPU time of the slice.
-struct Spent {
-    by_role: BTreeMap<String, Duration>,
-    machine: Duration,
-}
-
-fn figures(tallies: Vec<Tally>, lasted: Duration, spent: &Spent, overlaps: u64) -> Result<Figures> {
+fn figures(tallies: Vec<Tally>, lasted: Duration) -> Result<Figures> {
     let cycles: u64 = tallies.iter().map(|tally| tally.cycles).sum();
     let errors: u64 = tallies.iter().map(|tally| tally.errors).sum();
     let first_error = tallies.iter().find_map(|tally| tally.first_error.clone());
-    if cycles == 0 {
-        bail!("no cycle in {lasted:?}; first error: {first_error:?}");
+    ensure!(cycles > 0, "no cycle in {lasted:?}; first error: {first_error:?}");
+    if let Some(error) = first_error {
+        output::progress(&format!("{errors} errors, the first: {error}"));
     }
-    first_error.iter().for_each(|error| output::progress(&format!("{errors} errors: {error}")));
-    ensure!(overlaps == 0, "{overlaps} times two workers had the same lock");
 
     let by_worker = || tallies.iter().map(|tally| tally.cycles as f64);
     let mut figures = Figures::from([
+        ("cycles".to_owned(), cycles as f64),
         ("cycles_per_s".to_owned(), cycles as f64 / lasted.as_secs_f64()),
         ("errors".to_owned(), errors as f64),
         ("least_served".to_owned(), by_worker().fold(f64::INFINITY, f64::min)),
@@ -207,20 +246,10 @@ fn figures(tallies: Vec<Tally>, lasted: Duration, spent: &Spent, overlaps: u64) 
     for (name, latencies) in [("acquire", acquires.sorted()), ("handover", handovers.sorted())] {
         for (quantile, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
             if let Some(latency) = latencies.quantile(share) {
-                figures.insert(format!("{name}_{quantile}_us"), micros(latency));
+                let micros = latency.as_nanos() as f64 / 1_000.0;
+                figures.insert(format!("{name}_{quantile}_us"), micros);
             }
         }
     }
-    let ours: Duration = spent.by_role.values().sum();
-    let cores = |time: Duration| time.as_secs_f64() / lasted.as_secs_f64();
-    for (role, time) in &spent.by_role {
-        figures.insert(format!("cpu_{role}_us"), micros(*time) / cycles as f64);
-        figures.insert(format!("cores_{role}"), cores(*time));
-    }
-    figures.insert("cores_foreign".to_owned(), cores(spent.machine.saturating_sub(ours)));
     Ok(figures)
-}
-
-fn micros(span: Duration) -> f64 {
-    span.as_nanos() as f64 / 1_000.0
 }

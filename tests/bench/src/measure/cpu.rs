@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Result};
 
 /// Processes with one task, such as the masters of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,22 +19,6 @@ pub(crate) struct Role {
 impl Role {
     pub(crate) fn new(name: &str, pids: impl IntoIterator<Item = u32>) -> Role {
         Role { name: name.to_owned(), pids: pids.into_iter().collect() }
-    }
-
-    /// As the command line says it: `redis=12,13`.
-    pub(crate) fn argument(&self) -> String {
-        let pids: Vec<_> = self.pids.iter().map(u32::to_string).collect();
-        format!("{}={}", self.name, pids.join(","))
-    }
-}
-
-impl FromStr for Role {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Role> {
-        let (name, pids) = text.split_once('=').context("a role is name=pid,pid")?;
-        let pids = pids.split(',').filter(|pid| !pid.is_empty());
-        Ok(Role { name: name.to_owned(), pids: pids.map(str::parse).collect::<Result<_, _>>()? })
     }
 }
 
@@ -63,7 +46,8 @@ impl Cpu {
 /// The CPU time of all threads of a process.
 fn spent(pid: u32) -> Result<Duration> {
     let mut nanos = 0;
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("CPU of {pid}"))?;
+    let tasks =
+        fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("CPU of {pid}"))?;
     for task in tasks {
         match fs::read_to_string(task?.path().join("schedstat")) {
             Ok(text) => nanos += on_cpu_nanos(&text)?,
@@ -112,14 +96,5 @@ mod tests {
         sleeper.kill().unwrap();
         sleeper.wait().unwrap();
         assert!(Cpu::read(&roles[1..]).is_err(), "nobody measures a process that is gone");
-    }
-
-    #[test]
-    fn a_role_is_what_it_says() {
-        let role = Role::new("redis", [12, 13]);
-        assert_eq!(role.argument(), "redis=12,13");
-        assert_eq!("redis=12,13".parse::<Role>().unwrap(), role);
-        assert_eq!("none=".parse::<Role>().unwrap(), Role::new("none", []));
-        assert!("redis".parse::<Role>().is_err());
     }
 }

@@ -47,7 +47,8 @@ mod tests {
             latencies.push(Duration::from_micros(micros));
         }
         let sorted = latencies.sorted();
-        for (share, micros) in [(0.0, 10), (0.25, 10), (0.5, 20), (0.51, 30), (0.999, 40), (1.0, 40)]
+        for (share, micros) in
+            [(0.0, 10), (0.25, 10), (0.5, 20), (0.51, 30), (0.999, 40), (1.0, 40)]
         {
             assert_eq!(sorted.quantile(share), Some(Duration::from_micros(micros)), "{share}");
         }

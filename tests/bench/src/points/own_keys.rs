@@ -1,16 +1,18 @@
 //! Every worker takes and gives back a lock of its own, as fast as it can.
 
 use super::Point;
-use crate::bench::{Bench, Slice};
+use crate::bench::{Bench, Label};
+use crate::load::Work;
+use crate::systems::Shape;
 
 const WORKERS: [u64; 4] = [1, 16, 64, 256];
 
 pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
-    for workers in bench.workers(&WORKERS) {
-        for system in bench.systems() {
-            let measured = bench.slice(system, Slice { workers, contended: false }).await;
-            let what = (&*Point::Own.name(), &*system.name(), workers, repetition);
-            bench.record(what, measured);
+    for size in bench.workers(&WORKERS) {
+        for system in bench.systems(|_| true) {
+            let slice = bench.slice(system, Work::Own, size);
+            let measured = bench.measure(slice, Shape::default()).await;
+            bench.record(Label { point: Point::Own, system, size, repetition }, measured);
         }
     }
 }

@@ -27,9 +27,8 @@ pub(super) fn figure(
     (point, system, size): (&str, &str, u64),
     name: &str,
 ) -> Option<Spread> {
-    let same = |sample: &&Sample| {
-        sample.point == point && sample.system == system && sample.size == size
-    };
+    let same =
+        |sample: &&Sample| sample.point == point && sample.system == system && sample.size == size;
     let repetitions = samples.iter().filter(same);
     Spread::of(repetitions.filter_map(|sample| sample.figures.get(name).copied()))
 }
@@ -57,8 +56,12 @@ mod tests {
             repetition,
             figures: [("rate".to_owned(), rate)].into(),
         };
-        let samples =
-            [sample("a", 1, 1, 5.0), sample("a", 1, 2, 7.0), sample("a", 2, 1, 99.0), sample("b", 1, 1, 99.0)];
+        let samples = [
+            sample("a", 1, 1, 5.0),
+            sample("a", 1, 2, 7.0),
+            sample("a", 2, 1, 99.0),
+            sample("b", 1, 1, 99.0),
+        ];
         let spread = Spread { median: 6.0, least: 5.0, most: 7.0 };
         assert_eq!(figure(&samples, ("own", "a", 1), "rate"), Some(spread));
         assert_eq!(figure(&samples, ("own", "a", 1), "latency"), None);

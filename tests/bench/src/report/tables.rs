@@ -50,7 +50,8 @@ pub(super) fn markdown(samples: &[Sample]) -> String {
             let _ = write!(text, "| {system} | {size} |");
             for (_, name, digits) in columns {
                 let spread = figure(samples, (point, &system, size), name);
-                let _ = write!(text, " {} |", spread.map_or_else(String::new, |s| cell(s, *digits)));
+                let _ =
+                    write!(text, " {} |", spread.map_or_else(String::new, |s| cell(s, *digits)));
             }
             text.push('\n');
         }

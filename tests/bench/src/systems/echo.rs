@@ -17,15 +17,9 @@ use super::{Servers, Worker};
 use crate::load::Plan;
 use crate::measure::Role;
 use crate::output;
-
-use wire::Ping;
-use wire::echo_client::EchoClient;
-use wire::echo_server::EchoServer;
-
-#[expect(unreachable_pub, unused_qualifications, reason = "generated code")]
-mod wire {
-    tonic::include_proto!("bench.v1");
-}
+use crate::wire::echo::Ping;
+use crate::wire::echo::echo_client::EchoClient;
+use crate::wire::echo::echo_server::{self, EchoServer};
 
 /// About as long as an AcquireRequest.
 const PAYLOAD_BYTES: usize = 64;
@@ -45,7 +39,8 @@ pub fn echo(options: EchoOptions) -> Result<ExitCode> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(options.listen).await?;
         output::progress(READY);
-        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming =
+            tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         Server::builder().add_service(EchoServer::new(Echo)).serve_with_incoming(incoming).await?;
         Ok(ExitCode::SUCCESS)
     })
@@ -54,7 +49,7 @@ pub fn echo(options: EchoOptions) -> Result<ExitCode> {
 struct Echo;
 
 #[tonic::async_trait]
-impl wire::echo_server::Echo for Echo {
+impl echo_server::Echo for Echo {
     async fn once(&self, ping: Request<Ping>) -> Result<Response<Ping>, Status> {
         Ok(Response::new(ping.into_inner()))
     }

@@ -1,4 +1,4 @@
-//! Holdfast, as in production: the release build, five masters without persistence, one replica.
+//! Holdfast, as in production: the release build, and masters without persistence.
 
 use std::time::Duration;
 
@@ -10,24 +10,26 @@ use holdfast_client::{Client, Guard, ReleaseOutcome};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
 use tonic::transport::{Channel, Endpoint};
 
-use super::{CONNECTIONS, Servers, TTL_SECONDS, Worker};
-use crate::load::Plan;
+use super::{CONNECTIONS, Servers, Shape, TTL_SECONDS, Worker};
+use crate::load::{Plan, Work};
 use crate::measure::Role;
 
-const MASTERS: usize = 5;
 const TTL: Duration = Duration::from_secs(TTL_SECONDS);
 /// How long a worker waits for the others.
 const WAIT: Duration = Duration::from_secs(30);
 
-pub(super) async fn start() -> Result<Servers> {
+pub(super) async fn start(shape: Shape) -> Result<Servers> {
     let options = ClusterOptions {
         config: "[log]\nfilter = \"warn\"\n".to_owned(),
         args: Vec::new(),
         ..ClusterOptions::default()
     };
-    let cluster = Cluster::start(MASTERS, 1, options).await?;
-    let addresses: Vec<_> =
-        cluster.replicas.iter().map(|replica| format!("http://{}", replica.grpc_address())).collect();
+    let cluster = Cluster::start(shape.masters, shape.replicas, options).await?;
+    let addresses: Vec<_> = cluster
+        .replicas
+        .iter()
+        .map(|replica| format!("http://{}", replica.grpc_address()))
+        .collect();
     let roles = [
         Role::new("server", cluster.replicas.iter().map(|replica| replica.process().id())),
         Role::new("redis", cluster.masters.iter().map(|master| master.process().id())),
@@ -36,16 +38,19 @@ pub(super) async fn start() -> Result<Servers> {
 }
 
 pub(super) fn clients(plan: &Plan) -> Result<Vec<ClientWorker>> {
-    let clients: Vec<_> = (0..CONNECTIONS)
-        .map(|_| Client::builder().addresses(plan.addresses.clone()).build())
+    let addresses = plan.addresses.iter().cycle();
+    let clients: Vec<_> = addresses
+        .take(CONNECTIONS.max(plan.addresses.len()))
+        .map(Client::new)
         .collect::<Result<_, _>>()?;
-    let worker = |client: &Client| ClientWorker { client: client.clone(), wait: wait(plan), held: None };
+    let worker =
+        |client: &Client| ClientWorker { client: client.clone(), wait: wait(plan), held: None };
     Ok(clients.iter().cycle().map(worker).take(plan.workers).collect())
 }
 
 /// Who has a lock of its own need not wait.
 fn wait(plan: &Plan) -> Duration {
-    if plan.contended { WAIT } else { Duration::ZERO }
+    if plan.work == Work::Contended { WAIT } else { Duration::ZERO }
 }
 
 pub(super) struct ClientWorker {

@@ -3,16 +3,21 @@
 //! A new system is a variant of [`System`], a module with its servers, and one with its [`Worker`] if
 //! there is a client for it in Rust.
 
+mod servers;
+mod shape;
+mod system;
+
 mod echo;
+mod etcd;
 mod holdfast;
 mod rslock;
-mod servers;
-mod system;
+mod zookeeper;
 
 use anyhow::Result;
 
 pub use echo::{EchoOptions, echo};
 pub(crate) use servers::Servers;
+pub(crate) use shape::Shape;
 pub(crate) use system::System;
 
 /// How long a lock of a slice lasts at most: long enough that none ends by itself.

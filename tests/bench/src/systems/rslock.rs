@@ -1,4 +1,4 @@
-//! rslock: Redlock in the client, straight to five masters, without fencing tokens.
+//! rslock: Redlock in the client, straight to the masters, without fencing tokens.
 
 use std::time::Duration;
 
@@ -6,15 +6,13 @@ use anyhow::{Context, Result, anyhow};
 use holdfast_tests::redis_server::{RedisOptions, RedisServer};
 use rslock::{LockGuard, LockManager};
 
-use super::{Servers, TTL_SECONDS, Worker};
+use super::{Servers, Shape, TTL_SECONDS, Worker};
 use crate::load::Plan;
 use crate::measure::Role;
 
-const MASTERS: usize = 5;
-
-pub(super) async fn start() -> Result<Servers> {
+pub(super) async fn start(shape: Shape) -> Result<Servers> {
     let mut masters = Vec::new();
-    for _ in 0..MASTERS {
+    for _ in 0..shape.masters {
         masters.push(RedisServer::start(RedisOptions::default()).await?);
     }
     let role = Role::new("redis", masters.iter().map(|master| master.process().id()));

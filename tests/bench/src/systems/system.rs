@@ -1,11 +1,13 @@
 //! The systems by name.
 
+use std::env;
 use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::{Servers, echo, holdfast, rslock};
+use super::{Servers, Shape, echo, etcd, holdfast, rslock, zookeeper};
 use crate::load::{Plan, drive};
 use crate::sample::Figures;
 
@@ -18,6 +20,14 @@ pub(crate) enum System {
     HoldfastUnary,
     /// rslock, a Rust client that speaks Redlock to the masters itself.
     Rslock,
+    /// etcd on one node.
+    Etcd,
+    /// etcd on three nodes.
+    Etcd3,
+    /// ZooKeeper on one server.
+    Zookeeper,
+    /// ZooKeeper on three servers.
+    Zookeeper3,
     /// Two gRPC calls without any work: a limit, not a lock.
     Echo,
 }
@@ -40,12 +50,23 @@ impl System {
         }
     }
 
-    pub(crate) async fn start(self) -> Result<Servers> {
+    pub(crate) async fn start(self, shape: Shape) -> Result<Servers> {
         match self.served_by() {
-            System::Holdfast | System::HoldfastUnary => holdfast::start().await,
-            System::Rslock => rslock::start().await,
+            System::Holdfast | System::HoldfastUnary => holdfast::start(shape).await,
+            System::Rslock => rslock::start(shape).await,
+            System::Etcd => etcd::start(1).await,
+            System::Etcd3 => etcd::start(3).await,
+            System::Zookeeper => zookeeper::start(1).await,
+            System::Zookeeper3 => zookeeper::start(3).await,
             System::Echo => echo::start().await,
         }
+    }
+
+    /// The program that loads it, and its arguments.
+    pub(crate) fn load_command(self, plan: &Plan) -> Result<(PathBuf, Vec<String>)> {
+        let mut args = vec!["load".to_owned(), format!("--system={self}")];
+        args.extend(plan.arguments());
+        Ok((env::current_exe()?, args))
     }
 
     /// Loads it from this process.
@@ -54,6 +75,10 @@ impl System {
             System::Holdfast => drive(holdfast::clients(plan)?, plan).await,
             System::HoldfastUnary => drive(holdfast::unary_clients(plan)?, plan).await,
             System::Rslock => drive(rslock::clients(plan)?, plan).await,
+            System::Etcd | System::Etcd3 => drive(etcd::clients(plan).await?, plan).await,
+            System::Zookeeper | System::Zookeeper3 => {
+                drive(zookeeper::clients(plan).await?, plan).await
+            }
             System::Echo => drive(echo::clients(plan)?, plan).await,
         }
     }

@@ -1,0 +1,121 @@
+//! etcd's own lock service, on one node or three, each with its data on disk as etcd wants it.
+//!
+//! Each worker has one lease that outlives the slice and is used for all its locks: the fastest way to
+//! lock with etcd, and one in which a worker that dies leaves its lock for the time of that lease.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use holdfast_tests::ports;
+use holdfast_tests::process::Process;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+use tonic::transport::Channel;
+
+use super::holdfast::channels;
+use super::{Servers, Worker};
+use crate::load::Plan;
+use crate::measure::Role;
+use crate::wire::etcd_lease::LeaseGrantRequest;
+use crate::wire::etcd_lease::lease_client::LeaseClient;
+use crate::wire::etcd_lock::lock_client::LockClient;
+use crate::wire::etcd_lock::{LockRequest, UnlockRequest};
+
+/// Longer than any run.
+const LEASE_SECONDS: i64 = 24 * 3_600;
+/// Until the first lease is granted, which needs a leader.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// One of the nodes before it is started.
+struct Node {
+    name: String,
+    client: String,
+    peer: String,
+}
+
+pub(super) async fn start(nodes: usize) -> Result<Servers> {
+    let url = || format!("http://{}", ports::loopback(ports::free()));
+    let node = |index| Node { name: format!("node{index}"), client: url(), peer: url() };
+    let nodes: Vec<Node> = (0..nodes).map(node).collect();
+    let member = |node: &Node| format!("{}={}", node.name, node.peer);
+    let members = nodes.iter().map(member).collect::<Vec<_>>().join(",");
+
+    let directory = TempDir::with_prefix("holdfast-etcd-")?;
+    let spawn = |node: &Node| spawn(node, &members, directory.path());
+    let processes = nodes.iter().map(spawn).collect::<Result<Vec<_>>>()?;
+    let addresses: Vec<String> = nodes.into_iter().map(|node| node.client).collect();
+    wait_ready(&addresses, &processes).await?;
+    let role = Role::new("server", processes.iter().map(Process::id));
+    Ok(Servers::new(addresses, [role], (processes, directory)))
+}
+
+fn spawn(node: &Node, members: &str, directory: &Path) -> Result<Process> {
+    let Node { name, client, peer } = node;
+    let data = directory.join(name);
+    Process::spawn(format!("etcd {name}"), "etcd", |command| {
+        command.args(["--name", name]).arg("--data-dir").arg(data);
+        command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
+        command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]);
+        command.args(["--initial-cluster", members, "--log-level", "warn"]);
+        // What accumulates in a run must not end it.
+        command.args(["--quota-backend-bytes", "8589934592"]);
+    })
+}
+
+/// Waits until every node grants leases.
+async fn wait_ready(addresses: &[String], processes: &[Process]) -> Result<()> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    for channel in channels(addresses)? {
+        loop {
+            match grant(&channel).await {
+                Ok(_) => break,
+                Err(error) if Instant::now() >= deadline => {
+                    let output: String = processes.iter().map(Process::quote).collect();
+                    return Err(
+                        error.context(format!("etcd is not up (tests/setup/etcd.sh){output}"))
+                    );
+                }
+                Err(_) => sleep(POLL_INTERVAL).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn grant(channel: &Channel) -> Result<i64> {
+    let request = LeaseGrantRequest { ttl_seconds: LEASE_SECONDS, id: 0 };
+    Ok(LeaseClient::new(channel.clone()).lease_grant(request).await?.into_inner().id)
+}
+
+pub(super) async fn clients(plan: &Plan) -> Result<Vec<EtcdWorker>> {
+    let channels = channels(&plan.addresses)?;
+    let mut workers = Vec::new();
+    for channel in channels.iter().cycle().take(plan.workers) {
+        let lease = grant(channel).await?;
+        workers.push(EtcdWorker { client: LockClient::new(channel.clone()), lease, held: None });
+    }
+    Ok(workers)
+}
+
+pub(super) struct EtcdWorker {
+    client: LockClient<Channel>,
+    lease: i64,
+    /// The key that stands for the lock.
+    held: Option<Vec<u8>>,
+}
+
+impl Worker for EtcdWorker {
+    async fn acquire(&mut self, resource: &str) -> Result<()> {
+        let request = LockRequest { name: resource.as_bytes().to_vec(), lease: self.lease };
+        self.held = Some(self.client.lock(request).await?.into_inner().key);
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<()> {
+        let key = self.held.take().context("nothing is held")?;
+        self.client.unlock(UnlockRequest { key }).await?;
+        Ok(())
+    }
+}
