@@ -121,12 +121,20 @@ impl Bench {
         }
     }
 
+    /// All servers that run for the whole run; for who measures servers of its own.
+    pub(crate) fn everybody(&self) -> Role {
+        idle(self.running.values())
+    }
+
     /// All other servers that run.
     fn others(&self, measured: (System, Shape)) -> Role {
-        let others = self.running.iter().filter(|(servers, _)| **servers != measured);
-        let roles = others.flat_map(|(_, servers)| &servers.roles);
-        Role::new("idle", roles.flat_map(|role| role.pids.iter().copied()))
+        idle(self.running.iter().filter(|(of, _)| **of != measured).map(|(_, servers)| servers))
     }
+}
+
+fn idle<'a>(servers: impl Iterator<Item = &'a Servers>) -> Role {
+    let roles = servers.flat_map(|servers| &servers.roles);
+    Role::new("idle", roles.flat_map(|role| role.pids.iter().copied()))
 }
 
 /// What someone who watches wants to see.
@@ -135,7 +143,8 @@ fn brief(figures: &Figures) -> String {
         let name = name.as_str();
         ["cycles_per_s", "acquire_p50_us", "acquire_p99_us", "cores_foreign"].contains(&name)
             || name.ends_with("_ms")
-            || name.ends_with("_bytes")
+            || name.ends_with("_acquire_p99_us")
+            || name.ends_with("_bytes_each")
     });
     let shown: Vec<_> = shown.map(|(name, figure)| format!("{name} {figure:.1}")).collect();
     shown.join(", ")

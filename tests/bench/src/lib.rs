@@ -35,4 +35,4 @@ mod output;
 
 pub use load::{LoadOptions, load};
 pub use run::{Options, run};
-pub use systems::{EchoOptions, echo};
+pub use systems::{EchoOptions, Tenancy, echo, hold};

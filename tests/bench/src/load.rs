@@ -77,6 +77,10 @@ pub(crate) enum Work {
     Contended,
     /// Renews a lock of its own that it never gives back.
     Renewals,
+    /// Takes a lock of its own and leaves it: not again and again, and a few workers do it for all.
+    Fill,
+    /// Watches one resource.
+    Watch,
 }
 
 impl Work {
@@ -88,7 +92,7 @@ impl Work {
 /// Loads a system, and says what came of it.
 pub fn load(options: LoadOptions) -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let figures = runtime.block_on(options.system.drive(&options.plan))?;
+    let figures = runtime.block_on(options.system.load(&options.plan))?;
     output::result(&serde_json::to_string(&figures)?);
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use holdfast_bench::{EchoOptions, LoadOptions, Options, echo, load, run};
+use holdfast_bench::{EchoOptions, LoadOptions, Options, Tenancy, echo, hold, load, run};
 
 /// Measures Holdfast and its rivals in one run.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ enum Command {
     /// One load of a run, started by it.
     #[command(hide = true)]
     Load(LoadOptions),
+    /// One lock that is held until this process is killed.
+    #[command(hide = true)]
+    Hold(Tenancy),
     /// The server of the echo, started by a run.
     #[command(hide = true)]
     Echo(EchoOptions),
@@ -29,6 +32,7 @@ fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run(options) => run(options),
         Command::Load(options) => load(options),
+        Command::Hold(tenancy) => hold(tenancy),
         Command::Echo(options) => echo(options),
     }
 }

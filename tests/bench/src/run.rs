@@ -32,7 +32,7 @@ pub struct Options {
     pub(crate) warm_seconds: f64,
     /// How often each slice is repeated.
     #[arg(long, default_value_t = 3)]
-    repetitions: u32,
+    pub(crate) repetitions: u32,
     /// Where the report is written; without it the tables are only shown.
     #[arg(long)]
     report: Option<PathBuf>,

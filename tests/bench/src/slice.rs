@@ -38,7 +38,9 @@ impl Slice {
         })?;
         let mut roles = servers.roles.clone();
         roles.extend([idle, Role::new("client", [process.id()])]);
-        let bound = LOAD_TIMEOUT + Duration::from_secs_f64(seconds + warm_seconds);
+        // A worker of a Fill is one lock that is taken, once.
+        let taking = Duration::from_millis(if work == Work::Fill { workers } else { 0 });
+        let bound = LOAD_TIMEOUT + Duration::from_secs_f64(seconds + warm_seconds) + taking;
         Ok(Loading { process, roles, bound })
     }
 }

@@ -3,7 +3,9 @@
 mod cpu;
 mod latency;
 mod machine;
+mod memory;
 
 pub(crate) use cpu::{Cpu, Role};
 pub(crate) use latency::Latencies;
 pub(crate) use machine::busy;
+pub(crate) use memory::resident;

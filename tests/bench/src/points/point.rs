@@ -4,7 +4,10 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use super::{contended, own_keys};
+use super::{
+    contended, frozen_master, held_leases, killed_holder, masters, own_keys, renewals, replicas,
+    watchers,
+};
 use crate::bench::Bench;
 
 /// A kind of measurement, in the order in which they are measured and reported.
@@ -14,6 +17,20 @@ pub(crate) enum Point {
     Own,
     /// All workers want the same lock.
     Contended,
+    /// Every worker renews a lock of its own.
+    Renewals,
+    /// A holder dies, or its host: when the next one has the lock.
+    Killed,
+    /// One of five masters stops answering.
+    Frozen,
+    /// One, three, five, seven masters.
+    Masters,
+    /// One, two, three replicas.
+    Replicas,
+    /// Many who watch one resource, idle, and while its leader changes.
+    Watchers,
+    /// Many locks that are held while others are taken and given back.
+    Held,
 }
 
 impl Point {
@@ -25,6 +42,13 @@ impl Point {
         match self {
             Point::Own => own_keys::measure(bench, repetition).await,
             Point::Contended => contended::measure(bench, repetition).await,
+            Point::Renewals => renewals::measure(bench, repetition).await,
+            Point::Killed => killed_holder::measure(bench, repetition).await,
+            Point::Frozen => frozen_master::measure(bench, repetition).await,
+            Point::Masters => masters::measure(bench, repetition).await,
+            Point::Replicas => replicas::measure(bench, repetition).await,
+            Point::Watchers => watchers::measure(bench, repetition).await,
+            Point::Held => held_leases::measure(bench, repetition).await,
         }
     }
 }

@@ -6,19 +6,22 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use holdfast_tests::ports;
 use holdfast_tests::process::Process;
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
 use tonic::transport::Channel;
 
 use super::holdfast::channels;
-use super::{Servers, Worker};
+use super::{Servers, Tenancy, Worker};
 use crate::load::Plan;
 use crate::measure::Role;
-use crate::wire::etcd_lease::LeaseGrantRequest;
 use crate::wire::etcd_lease::lease_client::LeaseClient;
+use crate::wire::etcd_lease::{LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse};
 use crate::wire::etcd_lock::lock_client::LockClient;
 use crate::wire::etcd_lock::{LockRequest, UnlockRequest};
 
@@ -69,7 +72,7 @@ async fn wait_ready(addresses: &[String], processes: &[Process]) -> Result<()> {
     let deadline = Instant::now() + START_TIMEOUT;
     for channel in channels(addresses)? {
         loop {
-            match grant(&channel).await {
+            match grant(&channel, LEASE_SECONDS).await {
                 Ok(_) => break,
                 Err(error) if Instant::now() >= deadline => {
                     let output: String = processes.iter().map(Process::quote).collect();
@@ -84,8 +87,8 @@ async fn wait_ready(addresses: &[String], processes: &[Process]) -> Result<()> {
     Ok(())
 }
 
-async fn grant(channel: &Channel) -> Result<i64> {
-    let request = LeaseGrantRequest { ttl_seconds: LEASE_SECONDS, id: 0 };
+async fn grant(channel: &Channel, ttl_seconds: i64) -> Result<i64> {
+    let request = LeaseGrantRequest { ttl_seconds, id: 0 };
     Ok(LeaseClient::new(channel.clone()).lease_grant(request).await?.into_inner().id)
 }
 
@@ -93,7 +96,7 @@ pub(super) async fn clients(plan: &Plan) -> Result<Vec<EtcdWorker>> {
     let channels = channels(&plan.addresses)?;
     let mut workers = Vec::new();
     for channel in channels.iter().cycle().take(plan.workers) {
-        let lease = grant(channel).await?;
+        let lease = grant(channel, LEASE_SECONDS).await?;
         workers.push(EtcdWorker { client: LockClient::new(channel.clone()), lease, held: None });
     }
     Ok(workers)
@@ -117,5 +120,65 @@ impl Worker for EtcdWorker {
         let key = self.held.take().context("nothing is held")?;
         self.client.unlock(UnlockRequest { key }).await?;
         Ok(())
+    }
+}
+
+pub(super) async fn keep_alives(plan: &Plan) -> Result<Vec<KeepAlive>> {
+    let channels = channels(&plan.addresses)?;
+    let mut workers = Vec::new();
+    for channel in channels.iter().cycle().take(plan.workers) {
+        workers.push(KeepAlive::open(channel, LEASE_SECONDS).await?);
+    }
+    Ok(workers)
+}
+
+/// Renews a lease on a stream of its own, one renewal at a time.
+pub(super) struct KeepAlive {
+    lease: i64,
+    requests: mpsc::Sender<LeaseKeepAliveRequest>,
+    responses: Streaming<LeaseKeepAliveResponse>,
+}
+
+impl KeepAlive {
+    async fn open(channel: &Channel, ttl_seconds: i64) -> Result<KeepAlive> {
+        let lease = grant(channel, ttl_seconds).await?;
+        let (requests, outgoing) = mpsc::channel(1);
+        // etcd answers with headers only when it answers a renewal.
+        requests.send(LeaseKeepAliveRequest { id: lease }).await?;
+        let mut client = LeaseClient::new(channel.clone());
+        let stream = client.lease_keep_alive(ReceiverStream::new(outgoing)).await?;
+        let mut responses = stream.into_inner();
+        responses.message().await?.context("the stream has ended")?;
+        Ok(KeepAlive { lease, requests, responses })
+    }
+
+    async fn renew(&mut self) -> Result<()> {
+        self.requests.send(LeaseKeepAliveRequest { id: self.lease }).await?;
+        let response = self.responses.message().await?.context("the stream has ended")?;
+        ensure!(response.ttl_seconds > 0, "the lease is over");
+        Ok(())
+    }
+}
+
+impl Worker for KeepAlive {
+    async fn acquire(&mut self, _: &str) -> Result<()> {
+        self.renew().await
+    }
+
+    async fn release(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) async fn hold(tenancy: &Tenancy) -> Result<()> {
+    let channels = channels(&tenancy.addresses)?;
+    let channel = channels.first().context("an address")?;
+    let mut lease = KeepAlive::open(channel, tenancy.ttl_seconds.try_into()?).await?;
+    let name = tenancy.resource.as_bytes().to_vec();
+    LockClient::new(channel.clone()).lock(LockRequest { name, lease: lease.lease }).await?;
+    tenancy.begins();
+    loop {
+        sleep(tenancy.ttl() / 3).await;
+        lease.renew().await?;
     }
 }

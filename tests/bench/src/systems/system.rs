@@ -1,14 +1,15 @@
-//! The systems by name.
+//! The systems by name, and what each of them can do.
 
 use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use tokio::time::Instant;
 
-use super::{Servers, Shape, echo, etcd, holdfast, rslock, zookeeper};
-use crate::load::{Plan, drive};
+use super::{Servers, Shape, Tenancy, Worker, echo, etcd, holdfast, rslock, zookeeper};
+use crate::load::{Plan, Work, drive};
 use crate::sample::Figures;
 
 /// What can be measured.
@@ -42,6 +43,23 @@ impl System {
         self != System::Echo
     }
 
+    /// Are there masters, any number of them?
+    pub(crate) fn has_masters(self) -> bool {
+        matches!(self, System::Holdfast | System::HoldfastUnary | System::Rslock)
+    }
+
+    /// Is a lease renewed by what a client sends, one lease at a time?
+    pub(crate) fn renews(self) -> bool {
+        matches!(
+            self,
+            System::Holdfast
+                | System::HoldfastUnary
+                | System::Rslock
+                | System::Etcd
+                | System::Etcd3
+        )
+    }
+
     /// Two systems with the same servers are two clients of it.
     pub(crate) fn served_by(self) -> System {
         match self {
@@ -51,7 +69,7 @@ impl System {
     }
 
     pub(crate) async fn start(self, shape: Shape) -> Result<Servers> {
-        match self.served_by() {
+        match self {
             System::Holdfast | System::HoldfastUnary => holdfast::start(shape).await,
             System::Rslock => rslock::start(shape).await,
             System::Etcd => etcd::start(1).await,
@@ -70,11 +88,20 @@ impl System {
     }
 
     /// Loads it from this process.
-    pub(crate) async fn drive(self, plan: &Plan) -> Result<Figures> {
+    pub(crate) async fn load(self, plan: &Plan) -> Result<Figures> {
+        match plan.work {
+            Work::Own | Work::Contended => self.lock(plan).await,
+            Work::Renewals => self.renew(plan).await,
+            Work::Watch => holdfast::watch(plan).await,
+            Work::Fill => holdfast::fill(plan).await,
+        }
+    }
+
+    async fn lock(self, plan: &Plan) -> Result<Figures> {
         match self {
             System::Holdfast => drive(holdfast::clients(plan)?, plan).await,
             System::HoldfastUnary => drive(holdfast::unary_clients(plan)?, plan).await,
-            System::Rslock => drive(rslock::clients(plan)?, plan).await,
+            System::Rslock => drive(rslock::clients(plan), plan).await,
             System::Etcd | System::Etcd3 => drive(etcd::clients(plan).await?, plan).await,
             System::Zookeeper | System::Zookeeper3 => {
                 drive(zookeeper::clients(plan).await?, plan).await
@@ -82,6 +109,54 @@ impl System {
             System::Echo => drive(echo::clients(plan)?, plan).await,
         }
     }
+
+    async fn renew(self, plan: &Plan) -> Result<Figures> {
+        match self {
+            System::Holdfast => drive(holdfast::keep_alives(plan)?, plan).await,
+            System::HoldfastUnary => drive(holdfast::extenders(plan)?, plan).await,
+            System::Rslock => drive(rslock::extenders(plan), plan).await,
+            System::Etcd | System::Etcd3 => drive(etcd::keep_alives(plan).await?, plan).await,
+            System::Zookeeper | System::Zookeeper3 | System::Echo => {
+                bail!("{self} renews no single lease")
+            }
+        }
+    }
+
+    /// Holds a lock, and renews it, until this process is killed.
+    pub(super) async fn hold(self, tenancy: &Tenancy) -> Result<()> {
+        match self {
+            System::Holdfast => holdfast::hold(tenancy).await,
+            System::HoldfastUnary => holdfast::hold_by_calls(tenancy).await,
+            System::Rslock => rslock::hold(tenancy).await,
+            System::Etcd | System::Etcd3 => etcd::hold(tenancy).await,
+            System::Zookeeper | System::Zookeeper3 => zookeeper::hold(tenancy).await,
+            System::Echo => bail!("nothing is held in an echo"),
+        }
+    }
+
+    /// Waits for a lock that somebody else has; when it was granted.
+    pub(crate) async fn wait(self, resource: &str, addresses: Vec<String>) -> Result<Instant> {
+        let work = Work::Contended;
+        let plan = Plan { work, workers: 1, addresses, warm_seconds: 0.0, seconds: 0.0 };
+        match self {
+            System::Holdfast => granted(holdfast::clients(&plan)?, resource).await,
+            System::HoldfastUnary => granted(holdfast::unary_clients(&plan)?, resource).await,
+            System::Rslock => granted(rslock::clients(&plan), resource).await,
+            System::Etcd | System::Etcd3 => granted(etcd::clients(&plan).await?, resource).await,
+            System::Zookeeper | System::Zookeeper3 => {
+                granted(zookeeper::clients(&plan).await?, resource).await
+            }
+            System::Echo => bail!("nothing is held in an echo"),
+        }
+    }
+}
+
+async fn granted<W: Worker>(mut workers: Vec<W>, resource: &str) -> Result<Instant> {
+    let worker = workers.first_mut().context("there is one")?;
+    worker.acquire(resource).await?;
+    let at = Instant::now();
+    worker.release().await?;
+    Ok(at)
 }
 
 impl fmt::Display for System {

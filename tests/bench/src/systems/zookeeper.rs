@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use holdfast_tests::ports;
 use holdfast_tests::process::Process;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use zookeeper_client::{Acls, Client, CreateMode, LockOptions, LockPrefix};
 
-use super::{CONNECTIONS, Servers, System, TTL_SECONDS, Worker};
+use super::{CONNECTIONS, Servers, System, TTL, Tenancy, Worker};
 use crate::load::{Plan, Work};
 use crate::measure::Role;
 use crate::slice::Slice;
@@ -88,7 +88,7 @@ async fn wait_ready(addresses: &[String], processes: &[Process]) -> Result<()> {
     let deadline = Instant::now() + START_TIMEOUT;
     for address in addresses {
         loop {
-            match connect(address).await {
+            match connect(address, TTL).await {
                 Ok(_) => break,
                 Err(error) if Instant::now() >= deadline => {
                     let output: String = processes.iter().map(Process::quote).collect();
@@ -110,8 +110,7 @@ async fn warm(servers: &Servers) -> Result<()> {
     Ok(())
 }
 
-async fn connect(address: &str) -> Result<Client> {
-    let timeout = Duration::from_secs(TTL_SECONDS);
+async fn connect(address: &str, timeout: Duration) -> Result<Client> {
     Ok(Client::connector().with_session_timeout(timeout).connect(address).await?)
 }
 
@@ -119,17 +118,21 @@ pub(super) async fn clients(plan: &Plan) -> Result<Vec<ZookeeperWorker>> {
     let mut sessions = Vec::new();
     let connections = CONNECTIONS.max(plan.addresses.len());
     for address in plan.addresses.iter().cycle().take(connections) {
-        sessions.push(Arc::new(connect(address).await?));
+        sessions.push(Arc::new(connect(address, TTL).await?));
     }
-    let worker =
-        |session: &Arc<Client>| ZookeeperWorker { session: Arc::clone(session), held: None };
-    Ok(sessions.iter().cycle().map(worker).take(plan.workers).collect())
+    Ok(sessions.iter().cycle().map(ZookeeperWorker::new).take(plan.workers).collect())
 }
 
 pub(super) struct ZookeeperWorker {
     session: Arc<Client>,
     /// The path of the node that stands for the lock.
     held: Option<String>,
+}
+
+impl ZookeeperWorker {
+    fn new(session: &Arc<Client>) -> ZookeeperWorker {
+        ZookeeperWorker { session: Arc::clone(session), held: None }
+    }
 }
 
 impl Worker for ZookeeperWorker {
@@ -150,4 +153,13 @@ impl Worker for ZookeeperWorker {
         self.session.delete(&path, None).await?;
         Ok(())
     }
+}
+
+/// The client renews its session by itself.
+pub(super) async fn hold(tenancy: &Tenancy) -> Result<()> {
+    let address = tenancy.addresses.first().context("an address")?;
+    let session = Arc::new(connect(address, tenancy.ttl()).await?);
+    ZookeeperWorker::new(&session).acquire(&tenancy.resource).await?;
+    tenancy.begins();
+    bail!("{:?}", session.state_watcher().changed().await)
 }
