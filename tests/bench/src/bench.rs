@@ -28,12 +28,18 @@ pub(crate) struct Bench {
 }
 
 /// What a measurement is filed under.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Label {
     pub(crate) point: Point,
-    pub(crate) system: System,
+    pub(crate) system: String,
     pub(crate) size: u64,
     pub(crate) repetition: u32,
+}
+
+impl Label {
+    pub(crate) fn new(point: Point, system: System, size: u64, repetition: u32) -> Label {
+        Label { point, system: system.name(), size, repetition }
+    }
 }
 
 impl Bench {
@@ -69,7 +75,7 @@ impl Bench {
         match measured {
             Ok(figures) => {
                 output::progress(&format!("  {what}: {}", brief(&figures)));
-                let (point, system) = (point.name(), system.name());
+                let point = point.name();
                 self.samples.push(Sample { point, system, size, repetition, figures });
             }
             Err(error) => {

@@ -12,7 +12,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
         for system in bench.systems(System::locks) {
             let slice = bench.slice(system, Work::Contended, size);
             let measured = bench.measure(slice, Shape::default()).await;
-            bench.record(Label { point: Point::Contended, system, size, repetition }, measured);
+            bench.record(Label::new(Point::Contended, system, size, repetition), measured);
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
     for system in bench.systems(System::has_masters) {
         let slice = bench.slice(system, Work::Own, WORKERS);
         let measured = both(slice, bench.everybody()).await;
-        let label = Label { point: Point::Frozen, system, size: WORKERS, repetition };
+        let label = Label::new(Point::Frozen, system, WORKERS, repetition);
         bench.record(label, measured);
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
                     Ok(servers) => beside(bench, system, servers, &mut stock, size).await,
                     Err(error) => Err(anyhow::anyhow!("{error:#}")),
                 };
-                bench.record(Label { point: Point::Held, system, size, repetition }, measured);
+                bench.record(Label::new(Point::Held, system, size, repetition), measured);
             }
         }
     }

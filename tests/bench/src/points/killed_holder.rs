@@ -31,7 +31,7 @@ const STEP: Duration = Duration::from_millis(450);
 pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
     let mut tasks = JoinSet::new();
     for system in bench.systems(System::locks) {
-        let label = Label { point: Point::Killed, system, size: TTL_SECONDS, repetition };
+        let label = Label::new(Point::Killed, system, TTL_SECONDS, repetition);
         match bench.servers(system, Shape::default()).await {
             Ok(servers) => {
                 let addresses = servers.addresses.clone();
@@ -41,7 +41,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
         }
     }
     let mut measured = tasks.join_all().await;
-    measured.sort_by_key(|(label, _)| label.system);
+    measured.sort_by(|(one, _), (other, _)| one.system.cmp(&other.system));
     for (label, figures) in measured {
         bench.record(label, figures);
     }
@@ -79,7 +79,7 @@ async fn after(
     addresses: &[String],
     repetition: u32,
 ) -> Result<Duration> {
-    let resource = format!("killed-{}-{repetition}-{}", process::id(), death.figure());
+    let resource = format!("killed-{}-{repetition}-{system}-{}", process::id(), death.figure());
     let (held, addresses) = (resource.clone(), addresses.to_vec());
     let ttl_seconds = TTL_SECONDS;
     let tenancy = Tenancy { system, resource, addresses: addresses.clone(), ttl_seconds };

@@ -15,7 +15,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
             let slice = bench.slice(system, Work::Own, WORKERS);
             let measured = bench.measure(slice, shape).await;
             let size = masters as u64;
-            bench.record(Label { point: Point::Masters, system, size, repetition }, measured);
+            bench.record(Label::new(Point::Masters, system, size, repetition), measured);
         }
     }
 }

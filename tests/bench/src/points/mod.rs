@@ -6,6 +6,7 @@ mod contended;
 mod frozen_master;
 mod held_leases;
 mod killed_holder;
+mod limits;
 mod masters;
 mod own_keys;
 mod renewals;

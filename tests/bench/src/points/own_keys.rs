@@ -12,7 +12,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
         for system in bench.systems(|_| true) {
             let slice = bench.slice(system, Work::Own, size);
             let measured = bench.measure(slice, Shape::default()).await;
-            bench.record(Label { point: Point::Own, system, size, repetition }, measured);
+            bench.record(Label::new(Point::Own, system, size, repetition), measured);
         }
     }
 }

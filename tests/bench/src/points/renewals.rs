@@ -13,7 +13,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
         for system in bench.systems(System::renews) {
             let slice = bench.slice(system, Work::Renewals, size);
             let measured = bench.measure(slice, Shape::default()).await;
-            bench.record(Label { point: Point::Renewals, system, size, repetition }, measured);
+            bench.record(Label::new(Point::Renewals, system, size, repetition), measured);
         }
     }
 }

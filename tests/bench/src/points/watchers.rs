@@ -25,7 +25,7 @@ pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
                 }
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
-            bench.record(Label { point: Point::Watchers, system, size, repetition }, measured);
+            bench.record(Label::new(Point::Watchers, system, size, repetition), measured);
         }
     }
 }
