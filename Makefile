@@ -76,6 +76,8 @@ bench: ## measure Holdfast beside its rivals (20 minutes); POINTS="own contended
 	@$(SETUP)/redis.sh
 	@$(SETUP)/etcd.sh
 	@$(SETUP)/zookeeper.sh
+	@$(SETUP)/redsync.sh
+	@$(SETUP)/node-redlock.sh
 	cargo build --release --locked -p holdfast-server --bin holdfastd
 	cargo build --release --locked -p holdfast-bench
 	@$${CARGO_TARGET_DIR:-target}/release/holdfast-bench run $(BENCH) $(if $(REPORT),--report $(REPORT))

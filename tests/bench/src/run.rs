@@ -1,5 +1,6 @@
 //! One run: every repetition of every point, then the report.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,7 +43,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let mut bench = Bench::new(options.clone(), all_or(&options.systems));
+        let mut bench = Bench::new(options.clone(), systems(&options.systems));
         for repetition in 1..=options.repetitions {
             for point in all_or(&options.points) {
                 output::progress(&format!("{point}, {repetition} of {}", options.repetitions));
@@ -54,6 +55,22 @@ pub fn run(options: Options) -> Result<ExitCode> {
         problems.iter().for_each(|problem| output::progress(&format!("not measured: {problem}")));
         Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
+}
+
+/// Without a choice, those whose programs there are.
+fn systems(chosen: &[System]) -> Vec<System> {
+    let missing = |system: &System| {
+        let program = system.own_program().filter(|program| !is_on_path(program))?;
+        output::progress(&format!("skipped: {system}, because {program} is not installed"));
+        Some(program)
+    };
+    let is_there = |system: &System| !chosen.is_empty() || missing(system).is_none();
+    all_or(chosen).into_iter().filter(is_there).collect()
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
 
 fn all_or<T: ValueEnum>(chosen: &[T]) -> Vec<T> {

@@ -30,7 +30,7 @@ const STEP: Duration = Duration::from_millis(450);
 
 pub(super) async fn measure(bench: &mut Bench, repetition: u32) {
     let mut tasks = JoinSet::new();
-    for system in bench.systems(System::locks) {
+    for system in bench.systems(System::holds) {
         let label = Label::new(Point::Killed, system, TTL_SECONDS, repetition);
         match bench.servers(system, Shape::default()).await {
             Ok(servers) => {

@@ -33,10 +33,11 @@ async fn flood(servers: &Servers, depth: u64, commands: u64) -> Result<Figures> 
     let (cpu, began) = (Cpu::read(&servers.roles)?, Instant::now());
     let mut floods = Vec::new();
     for address in &servers.addresses {
-        let port = address.rsplit([':', '/']).find_map(|part| part.parse::<u16>().ok());
-        let port = port.context("an address with a port")?.to_string();
+        // redis://127.0.0.1:port/0
+        let port = address.rsplit(':').next().and_then(|end| end.split('/').next());
+        let port = port.context("an address with a port")?;
         floods.push(Process::spawn("redis-benchmark", "redis-benchmark", |command| {
-            command.args(["-p", &port, "-c", CONNECTIONS, "-P", &depth.to_string()]);
+            command.args(["-p", port, "-c", CONNECTIONS, "-P", &depth.to_string()]);
             command.args(["-n", &commands.to_string(), "-r", "1000000", "-q"]);
             command.args(["SET", "flood:__rand_int__", "x", "NX", "PX", "1000"]);
         })?);

@@ -21,6 +21,10 @@ pub(crate) enum System {
     HoldfastUnary,
     /// rslock, a Rust client that speaks Redlock to the masters itself.
     Rslock,
+    /// redsync, the same in Go.
+    Redsync,
+    /// node-redlock, the same in JavaScript.
+    NodeRedlock,
     /// etcd on one node.
     Etcd,
     /// etcd on three nodes.
@@ -45,7 +49,19 @@ impl System {
 
     /// Are there masters, any number of them?
     pub(crate) fn has_masters(self) -> bool {
-        matches!(self, System::Holdfast | System::HoldfastUnary | System::Rslock)
+        matches!(
+            self,
+            System::Holdfast
+                | System::HoldfastUnary
+                | System::Rslock
+                | System::Redsync
+                | System::NodeRedlock
+        )
+    }
+
+    /// Can a holder of its lock be killed here?
+    pub(crate) fn holds(self) -> bool {
+        self.locks() && self.own_program().is_none()
     }
 
     /// Is a lease renewed by what a client sends, one lease at a time?
@@ -64,14 +80,24 @@ impl System {
     pub(crate) fn served_by(self) -> System {
         match self {
             System::HoldfastUnary => System::Holdfast,
+            System::Redsync | System::NodeRedlock => System::Rslock,
             other => other,
+        }
+    }
+
+    /// The program that loads it, if its client is not one for Rust; tests/setup installs it.
+    pub(crate) fn own_program(self) -> Option<&'static str> {
+        match self {
+            System::Redsync => Some("redsync-load"),
+            System::NodeRedlock => Some("node-redlock-load"),
+            _ => None,
         }
     }
 
     pub(crate) async fn start(self, shape: Shape) -> Result<Servers> {
         match self {
             System::Holdfast | System::HoldfastUnary => holdfast::start(shape).await,
-            System::Rslock => rslock::start(shape).await,
+            System::Rslock | System::Redsync | System::NodeRedlock => rslock::start(shape).await,
             System::Etcd => etcd::start(1).await,
             System::Etcd3 => etcd::start(3).await,
             System::Zookeeper => zookeeper::start(1).await,
@@ -82,9 +108,13 @@ impl System {
 
     /// The program that loads it, and its arguments.
     pub(crate) fn load_command(self, plan: &Plan) -> Result<(PathBuf, Vec<String>)> {
-        let mut args = vec!["load".to_owned(), format!("--system={self}")];
-        args.extend(plan.arguments());
-        Ok((env::current_exe()?, args))
+        let arguments = plan.arguments();
+        if let Some(program) = self.own_program() {
+            return Ok((program.into(), arguments.to_vec()));
+        }
+        let mut all = vec!["load".to_owned(), format!("--system={self}")];
+        all.extend(arguments);
+        Ok((env::current_exe()?, all))
     }
 
     /// Loads it from this process.
@@ -107,6 +137,7 @@ impl System {
                 drive(zookeeper::clients(plan).await?, plan).await
             }
             System::Echo => drive(echo::clients(plan)?, plan).await,
+            System::Redsync | System::NodeRedlock => bail!("{self} has a program of its own"),
         }
     }
 
@@ -116,9 +147,7 @@ impl System {
             System::HoldfastUnary => drive(holdfast::extenders(plan)?, plan).await,
             System::Rslock => drive(rslock::extenders(plan), plan).await,
             System::Etcd | System::Etcd3 => drive(etcd::keep_alives(plan).await?, plan).await,
-            System::Zookeeper | System::Zookeeper3 | System::Echo => {
-                bail!("{self} renews no single lease")
-            }
+            _ => bail!("{self} renews nothing here"),
         }
     }
 
@@ -130,7 +159,7 @@ impl System {
             System::Rslock => rslock::hold(tenancy).await,
             System::Etcd | System::Etcd3 => etcd::hold(tenancy).await,
             System::Zookeeper | System::Zookeeper3 => zookeeper::hold(tenancy).await,
-            System::Echo => bail!("nothing is held in an echo"),
+            _ => bail!("{self} holds nothing here"),
         }
     }
 
@@ -146,7 +175,7 @@ impl System {
             System::Zookeeper | System::Zookeeper3 => {
                 granted(zookeeper::clients(&plan).await?, resource).await
             }
-            System::Echo => bail!("nothing is held in an echo"),
+            _ => bail!("{self} holds nothing here"),
         }
     }
 }
