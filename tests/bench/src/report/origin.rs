@@ -27,7 +27,7 @@ impl Origin {
             said("redis-server", &["--version"]),
             said("etcd", &["--version"]),
             said("java", &["--version"]),
-            said("readlink", &["/usr/share/java/zookeeper.jar"]),
+            said("dpkg-query", &["--show", "libzookeeper-java"]),
         ];
         Origin {
             commit: said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]),
