@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model sim mutants chaos fuzz image chart fmt
+.PHONY: help run test lint model sim mutants chaos fuzz bench image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -16,7 +16,7 @@ MINUTES ?= 10
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint chaos fuzz image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint chaos fuzz bench image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,21 @@ chaos: ## break a real deployment while it is used, and check what its clients s
 	@$(SETUP)/valkey.sh
 	cargo build --release --locked -p holdfast-server --bin holdfastd
 	cargo run --release --locked -p holdfast-chaos -- run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+# All of it ends in docs/benchmarks; a part of it only where REPORT says.
+PART := $(POINTS)$(SYSTEMS)$(WORKERS)$(SECS)$(REPS)
+BENCH := $(if $(POINTS),--points "$(POINTS)") $(if $(SYSTEMS),--systems "$(SYSTEMS)") $(if $(WORKERS),--workers "$(WORKERS)") \
+	$(if $(SECS),--seconds $(SECS)) $(if $(REPS),--repetitions $(REPS))
+bench: REPORT ?= $(if $(PART),,docs/benchmarks)
+bench: ## measure Holdfast beside its rivals (25 minutes); POINTS="own contended" SYSTEMS="rslock holdfast" WORKERS=64 SECS=2 REPS=3 REPORT=folder
+	@$(SETUP)/redis.sh
+	@$(SETUP)/etcd.sh
+	@$(SETUP)/zookeeper.sh
+	@$(SETUP)/redsync.sh
+	@$(SETUP)/node-redlock.sh
+	cargo build --release --locked -p holdfast-server --bin holdfastd
+	cargo build --release --locked -p holdfast-bench
+	@$${CARGO_TARGET_DIR:-target}/release/holdfast-bench run $(BENCH) $(if $(REPORT),--report $(REPORT))
 
 image: ## build the image with buildah, run it hardened with podman, and check what it does
 	@tests/image/image.sh
