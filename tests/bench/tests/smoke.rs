@@ -14,7 +14,7 @@ fn bench(systems: &str, path: &str, report: &Path) -> Output {
         .arg(report)
         .env("PATH", path)
         .output()
-        .unwrap()
+        .expect("the program that cargo built")
 }
 
 #[test]
