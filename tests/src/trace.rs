@@ -228,7 +228,7 @@ impl Trace {
         self.oracle.give_back(lease, self.now.boot);
         let resource = self.resource.clone();
         let notice = Notice { origin: 1, change: Change::Released, lease: Some(lease) };
-        let request = Request::Release { resource, lease, token, ballot, notice };
+        let request = Request::Release { resource, lease, token, ballot, notice, listens: false };
         self.mail(request, 0, ALL.into_iter().collect())
     }
 

@@ -366,7 +366,9 @@ impl World {
                     let time = now.wall_micros.saturating_add_signed(ahead);
                     self.masters[master.index()].execute(&ask, time)
                 };
-                if let Some((resource, notice)) = ask.request.published(&reply.body) {
+                if let Some((resource, notice)) = ask.request.published(&reply.body, |resource| {
+                    self.masters[master.index()].listeners(resource)
+                }) {
                     let listens = |(_, listened): &&(usize, Resource)| listened == resource;
                     let listeners = self.subscriptions.iter().filter(listens);
                     for replica in listeners.map(|(replica, _)| *replica).collect::<Vec<_>>() {

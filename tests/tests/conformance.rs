@@ -134,7 +134,14 @@ fn cleanup(lease: &str, nonce: Nonce, ballot: Ballot) -> Request {
 
 fn release(lease: &str, token: Ballot, ballot: Ballot) -> Request {
     let notice = Notice { origin: 42, change: Change::Released, lease: Some(LeaseHash::of(lease)) };
-    Request::Release { resource: resource(), lease: LeaseHash::of(lease), token, ballot, notice }
+    Request::Release {
+        resource: resource(),
+        lease: LeaseHash::of(lease),
+        token,
+        ballot,
+        notice,
+        listens: false,
+    }
 }
 
 /// Without a barrier.
@@ -1217,7 +1224,7 @@ fn a_scan_misses_nothing_that_is_there_throughout(master: Master<'_>) {
         let resource = resource.clone();
         let ballot = Ballot::ZERO;
         let notice = notice(Change::Released);
-        master.ask(Request::Release { resource, lease, token, ballot, notice });
+        master.ask(Request::Release { resource, lease, token, ballot, notice, listens: false });
     }
     while cursor != 0 {
         let page = master.scan_page("", cursor);
@@ -1350,6 +1357,36 @@ async fn a_release_tells_whoever_listens(connector: &mut dyn Connector) {
     }
 }
 
+/// Told are those who listen elsewhere; an asker that listens alone is not.
+async fn a_release_tells_nobody_but_others(connector: &mut dyn Connector) {
+    let (mut speaking, mut heard_itself) = connect(connector).await;
+    let (mut another, mut heard) = connect(connector).await;
+    speaking.link.subscribe(&resource());
+    assert_eq!(next(&mut heard_itself).await, Event::Subscribed(resource()));
+    let wall = Ballot(holdfast_server::clock::now().wall_micros);
+    let cycle = async |speaking: &mut Connection, ballot| {
+        let vote = send(speaking, acquire("A", ballot).into()).await;
+        assert!(matches!(vote, Body::Ok { .. }), "{vote:?}");
+        let mut release = release("A", ballot, Ballot::ZERO);
+        if let Request::Release { listens, .. } = &mut release {
+            *listens = true;
+        }
+        assert_eq!(send(speaking, release).await, Body::Released(Deletion::Deleted));
+    };
+    cycle(&mut speaking, wall).await;
+    another.link.subscribe(&resource());
+    assert_eq!(next(&mut heard).await, Event::Subscribed(resource()));
+    cycle(&mut speaking, Ballot(wall.0 + 1)).await;
+    let last = notice(Change::Forced);
+    assert_eq!(send(&mut speaking, publish(last)).await, Body::Published(2));
+    // The first cycle told nobody, the second told both.
+    for heard in [&mut heard_itself, &mut heard] {
+        for notice in [notice(Change::Released), last] {
+            assert_eq!(next(heard).await, Event::Notice(resource(), notice));
+        }
+    }
+}
+
 /// A replica may come with everything that is waited for and watched at once.
 async fn ten_thousand_subscriptions_come_at_once(connector: &mut dyn Connector) {
     let (mut listening, mut heard) = connect(connector).await;
@@ -1383,6 +1420,7 @@ async fn notices_of_memory_masters_arrive_as_they_were_sent() {
     let mut master = dev_masters(&world::params(1), OURS, ["m"]).remove(0);
     a_subscriber_hears_exactly_the_notice(&mut master).await;
     a_release_tells_whoever_listens(&mut master).await;
+    a_release_tells_nobody_but_others(&mut master).await;
     ten_thousand_subscriptions_come_at_once(&mut master).await;
 }
 
@@ -1396,6 +1434,7 @@ async fn notices_of_redis_arrive_as_they_were_sent() {
     send(&mut connection, Request::Observe { incident }).await;
     send(&mut connection, Request::Adopt { incident, base: Ballot(1) }).await;
     a_release_tells_whoever_listens(&mut master).await;
+    a_release_tells_nobody_but_others(&mut master).await;
     ten_thousand_subscriptions_come_at_once(&mut master).await;
     let counted: String = server.command(&["INFO", "commandstats"]).await.unwrap();
     let calls = counted.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));

@@ -259,6 +259,7 @@ impl Message {
                 token: ballot(*token, time),
                 ballot: barrier.map(|steps| ballot(steps, time)).unwrap_or_default(),
                 notice: Notice { origin: 1, change: Change::Released, lease: Some(lease(at.1)) },
+                listens: false,
             },
             Self::Revoke { at, token, ballot: barrier } => Request::Revoke {
                 resource: universe()[at.0].clone(),

@@ -91,6 +91,8 @@ pub enum Request {
         ballot: Ballot,
         /// What they are told.
         notice: Notice,
+        /// The asker listens there itself: alone, it need not be told.
+        listens: bool,
     },
     /// What is there?
     Read {
@@ -144,14 +146,18 @@ pub enum Request {
 }
 
 impl Request {
-    /// What a master that answered this has told whoever listens.
-    pub fn published(&self, answer: &Body) -> Option<(&Resource, Notice)> {
+    /// What a master that answered this has told so many who listen to the resource.
+    pub fn published(
+        &self,
+        answer: &Body,
+        listeners: impl Fn(&Resource) -> u32,
+    ) -> Option<(&Resource, Notice)> {
         match self {
             Self::Publish { resource, notice } => Some((resource, *notice)),
-            Self::Release { resource, notice, .. }
-                if *answer == Body::Released(Deletion::Deleted) =>
-            {
-                Some((resource, *notice))
+            Self::Release { resource, notice, listens, .. } => {
+                let deleted = *answer == Body::Released(Deletion::Deleted);
+                let others = listeners(resource) > u32::from(*listens);
+                (deleted && others).then_some((resource, *notice))
             }
             _ => None,
         }

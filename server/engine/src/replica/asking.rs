@@ -97,10 +97,13 @@ impl Replica {
         &mut self,
         master: MasterId,
         (purpose, step): (Purpose, Step),
-        request: Request,
+        mut request: Request,
         (run, window): (RunId, Window),
         now: Now,
     ) {
+        if let Request::Release { resource, listens, .. } = &mut request {
+            *listens = self.hears(master, resource);
+        }
         let id = self.number();
         let outstanding = Outstanding { id, purpose, sent: now.boot, expired: false };
         self.masters[master.index()].outstanding.push_back(outstanding);

@@ -41,11 +41,15 @@ impl Replica {
 
     /// Does anybody else listen, as the votes of this round say?
     pub(super) fn others_listen(&self, resource: &Resource, round: &Tally) -> bool {
-        let ears = self.ears.get(resource).copied().unwrap_or_default();
         round.iter().any(|(master, body)| match body {
-            Body::Ok { listeners, .. } => *listeners > u32::from(ears.contains(master)),
+            Body::Ok { listeners, .. } => *listeners > u32::from(self.hears(master, resource)),
             _ => false,
         })
+    }
+
+    /// Does this replica listen to notices about the resource at this master?
+    pub(super) fn hears(&self, master: MasterId, resource: &Resource) -> bool {
+        self.ears.get(resource).is_some_and(|ears| ears.contains(master))
     }
 
     /// Nobody here wants to hear of it any more.

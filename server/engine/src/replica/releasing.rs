@@ -196,6 +196,7 @@ impl Releasing {
             token: self.token,
             ballot: self.ballot,
             notice: self.notice,
+            listens: false,
         }
     }
 }

@@ -143,7 +143,9 @@ impl Drop for MemoryLink {
 impl Shared {
     fn execute(&mut self, ask: &Ask) -> Reply {
         let reply = self.master.execute(ask, clock::now().wall_micros);
-        if let Some((resource, notice)) = ask.request.published(&reply.body) {
+        if let Some((resource, notice)) =
+            ask.request.published(&reply.body, |resource| self.master.listeners(resource))
+        {
             self.notify(resource, notice);
         }
         reply

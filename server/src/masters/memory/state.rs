@@ -116,7 +116,8 @@ impl MemoryMaster {
         }
     }
 
-    pub(super) fn listeners(&self, resource: &Resource) -> u32 {
+    /// How many connections do.
+    pub fn listeners(&self, resource: &Resource) -> u32 {
         self.listeners.get(resource).copied().unwrap_or(0)
     }
 

@@ -47,10 +47,11 @@ pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
             cmd.arg(lease_text(*lease)).arg(nonce_text(*nonce)).arg(ballot_text(*ballot));
             cmd
         }
-        Request::Release { resource, lease, token, ballot, notice } => {
+        Request::Release { resource, lease, token, ballot, notice, listens } => {
             let mut cmd = plain(&scripts.release, ask, resource, deployment);
             cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
             cmd.arg(deployment.channel(resource)).arg(notices::payload(*notice));
+            cmd.arg(u8::from(*listens));
             cmd
         }
         Request::Read { resource } => plain(&scripts.read, ask, resource, deployment),

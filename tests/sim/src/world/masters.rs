@@ -257,7 +257,9 @@ impl World {
             replies.push(reply);
         }
         for (ask, reply) in asks.iter().zip(&replies) {
-            if let Some((resource, notice)) = ask.request.published(&reply.body) {
+            let master = &self.masters[to.master.index()].master;
+            let listeners = |resource: &holdfast_engine::Resource| master.listeners(resource);
+            if let Some((resource, notice)) = ask.request.published(&reply.body, listeners) {
                 self.publish(to.master, resource, notice);
             }
         }

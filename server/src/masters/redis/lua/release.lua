@@ -2,7 +2,7 @@
 -- Source: docs/protocol.md, "Release".
 -- KEYS  1 lock   2 state
 -- ARGV  1 run   2 cfg   3 floor field   4 lease   5 token   6 ballot ('0…': no barrier)
---       7 channel   8 notice
+--       7 channel   8 notice   9 the asker listens there ('1'): alone, it is not told
 -- Reply 'code  seen': DELETED | NEWER | OTHER | NOTHING | DROPPED
 local call, sub = redis.call, string.sub
 local function higher(a, b) if tonumber(a) > tonumber(b) then return a end return b end
@@ -32,6 +32,8 @@ if lock then
   end
 end
 -- Deleted first, and a refused write (out of memory) only costs the barrier.
-if found == 'DELETED' then redis.pcall('PUBLISH', ARGV[7], ARGV[8]) end
+if found == 'DELETED' and (ARGV[9] ~= '1' or call('PUBSUB', 'NUMSUB', ARGV[7])[2] > 1) then
+  redis.pcall('PUBLISH', ARGV[7], ARGV[8])
+end
 if raises then redis.pcall('HSET', KEYS[2], ARGV[3], ARGV[6]) end
 return found .. '  ' .. eff
