@@ -45,7 +45,7 @@ fn every_rpc_has_its_own_request_and_response() {
             assert_eq!(method.output_type(), format!(".holdfast.v1.{}Response", method.name()));
         }
     }
-    assert_eq!(rpcs, 11);
+    assert_eq!(rpcs, 12);
 }
 
 /// The files of the contract, without what they import.
