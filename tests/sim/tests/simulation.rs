@@ -38,7 +38,7 @@ fn rules_that_are_taken_away_are_missed() {
         (Mutant::ObserverOverwrites, "EverythingHealsAndNothingIsLeft"),
         (Mutant::LastComeFirst, "WaitersAreServedInOrder"),
     ] {
-        let found = find(mutant, 500);
+        let found = find(mutant, 1_000);
         assert_eq!(found.invariant, Some(invariant), "{mutant:?} after {} seeds", found.seeds);
     }
 }
