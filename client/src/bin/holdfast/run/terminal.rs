@@ -28,12 +28,14 @@ impl Terminal {
         Some(Self { file: open().ok()?, own: getpgrp() })
     }
 
-    /// Lends it to the group, if it is this process's own. A read that came before was stopped, so the
-    /// group goes on.
+    /// Lends it to the group, if it is this process's own, and lets the group go on. Once: what it does
+    /// at once, such as stopping itself, must not be undone.
     pub(crate) fn lend(&self, group: &Group) {
-        if self.is_ours() && tcsetpgrp(&self.file, group.id()).is_ok() {
-            group.signal(Signal::CONT);
+        if self.is_ours() {
+            // Refused: it learns that when it reads.
+            let _ = tcsetpgrp(&self.file, group.id());
         }
+        group.signal(Signal::CONT);
     }
 
     /// Takes it back from a group whose leader has ended and still has its number; whether it had it.

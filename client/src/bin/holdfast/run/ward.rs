@@ -229,12 +229,10 @@ impl<'a> Ward<'a> {
         if self.begun == Begun::Told && self.may_go_on() {
             self.begun = Begun::Yes;
             // Another one's, in a pipe perhaps, is lent when CMD asks for it.
-            if stdin().is_terminal()
-                && let Some(terminal) = &self.terminal
-            {
-                terminal.lend(&self.group);
+            match &self.terminal {
+                Some(terminal) if stdin().is_terminal() => terminal.lend(&self.group),
+                _ => self.group.signal(Signal::CONT),
             }
-            self.group.signal(Signal::CONT);
         }
     }
 
@@ -269,7 +267,6 @@ impl<'a> Ward<'a> {
             && let Some(terminal) = &self.terminal
         {
             terminal.lend(&self.group);
-            self.group.signal(Signal::CONT);
         }
     }
 
