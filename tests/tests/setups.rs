@@ -24,7 +24,7 @@ const QUARANTINE: Duration = Duration::from_millis(3_020);
 const ARGS: [&str; 4] = ["--max-ttl", "2s", "--clock-skew", "1s"];
 
 /// All that a replica needs, and no more.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "hello",
     "select",
     "client",
@@ -41,6 +41,7 @@ const COMMANDS: [&str; 17] = [
     "pttl",
     "del",
     "publish",
+    "pubsub",
     "scan",
 ];
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use holdfast_proto::v1;
 use holdfast_proto::v1::describe_lock_response::State;
 use holdfast_tests::cli::Cli;
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
 use serde_json::Value;
 
-use crate::{cluster, eventually, options, wait_waiters};
+use crate::{BOUND, cluster, eventually, options, wait_waiters};
 
 const TTL: Duration = Duration::from_secs(60);
 const ONCE: Duration = Duration::ZERO;
@@ -199,6 +200,10 @@ async fn doctor_finds_a_server_that_is_gone_and_masters_that_differ() {
     let (cluster, _) = cluster().await;
     let other =
         Cluster::start(2, 1, ClusterOptions { bootstrap: false, ..options() }).await.unwrap();
+    let met = |status: &v1::GetClusterStatusResponse| {
+        status.masters.iter().all(|master| master.state() == v1::MasterState::Quarantined)
+    };
+    other.replicas[0].wait_status(BOUND, met).await.unwrap();
     let dead = holdfast_tests::ports::loopback(holdfast_tests::ports::free());
     let address = |cluster: &Cluster| format!("http://{}", cluster.replicas[0].grpc_address());
     let dead = format!("http://{dead}");
