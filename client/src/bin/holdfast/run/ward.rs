@@ -57,6 +57,9 @@ impl Ended {
     }
 }
 
+/// So late nobody is on a machine that is merely slow. And how long it takes at most to hear what was said.
+const STOOD_STILL: Duration = Duration::from_millis(100);
+
 /// Between two stops of CMD.
 const BREATH: Duration = Duration::from_millis(10);
 
@@ -145,8 +148,8 @@ impl<'a> Ward<'a> {
                         None => std::future::pending().await,
                     }
                 } => {
-                    if let Some((_, step)) = next {
-                        self.take(step);
+                    if let Some((at, _)) = next {
+                        self.due(at).await;
                     }
                 }
                 Some(signal) = self.signals.recv() => self.pass_on(signal),
@@ -181,6 +184,22 @@ impl<'a> Ward<'a> {
     fn lose(&mut self, reason: String) {
         self.loss.get_or_insert(reason);
         self.schedule.end(Boot::now());
+    }
+
+    /// The next step is due, unless there is news. A process that stood still hears that first: the keeper,
+    /// which did not, has renewed the lock meanwhile, or has ended CMD.
+    async fn due(&mut self, at: Boot) {
+        if at.after(STOOD_STILL).remaining().is_zero() {
+            tokio::time::sleep(STOOD_STILL).await;
+            while let Some(news) = self.partner.news_so_far() {
+                self.hear(Some(news));
+            }
+        }
+        if let Some((at, step)) = self.schedule.next()
+            && at.remaining().is_zero()
+        {
+            self.take(step);
+        }
     }
 
     fn take(&mut self, step: Step) {
