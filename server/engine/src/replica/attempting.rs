@@ -115,7 +115,8 @@ impl Replica {
         if self.others_listen(&resource, acquire.tally()) {
             self.publish(&resource, Change::Elected, Some(lease), now);
         } else {
-            self.say_here(&resource, Change::Elected, Some(lease), now);
+            let notice = self.notice(Change::Elected, Some(lease));
+            self.say_here(&resource, &notice, now);
         }
 
         let jitter = self.jitter(Duration::ZERO, COURTESY.1);

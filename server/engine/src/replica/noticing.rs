@@ -66,7 +66,7 @@ impl Replica {
         lease: Option<LeaseHash>,
         now: Now,
     ) {
-        let notice = self.say_here(resource, change, lease, now);
+        let notice = self.notice(change, lease);
         let request = Request::Publish { resource: resource.clone(), notice };
         let step = self.next_step(Cause::Upkeep, self.everyone());
         for index in 0..self.masters.len() {
@@ -76,21 +76,19 @@ impl Replica {
                 self.ask(to, why, request.clone(), (run, Window::ANY), now);
             }
         }
+        self.say_here(resource, &notice, now);
     }
 
-    /// Whoever watches it here is told. The notice is for those elsewhere.
-    pub(super) fn say_here(
-        &mut self,
-        resource: &Resource,
-        change: Change,
-        lease: Option<LeaseHash>,
-        now: Now,
-    ) -> Notice {
-        let notice = Notice { origin: self.origin, change, lease };
-        if change != Change::Awaited {
-            self.watch_hears(resource, &notice, now);
+    /// Whoever watches it here is told.
+    pub(super) fn say_here(&mut self, resource: &Resource, notice: &Notice, now: Now) {
+        if notice.change != Change::Awaited {
+            self.watch_hears(resource, notice, now);
         }
-        notice
+    }
+
+    /// What those elsewhere are told.
+    pub(super) fn notice(&self, change: Change, lease: Option<LeaseHash>) -> Notice {
+        Notice { origin: self.origin, change, lease }
     }
 
     /// A master was told late that a lease is given back: who waits for the resource asks again, and who

@@ -49,7 +49,7 @@ impl Replica {
             return;
         }
         let ballot = self.barrier(now);
-        let notice = self.say_here(&resource, change, Some(lease), now);
+        let notice = self.notice(change, Some(lease));
         let (operation, soft) = self.begin_operation(id, deadline, now);
         let mut releasing = Box::new(Releasing {
             call: Some(id),
@@ -68,6 +68,8 @@ impl Replica {
         });
         let all = self.everyone();
         self.ask_release(operation, &mut releasing, all, now);
+        // Behind it: what a watch reads now is what the release left.
+        self.say_here(&resource, &notice, now);
         self.leases.forget(&resource, lease);
         self.operations.insert(operation, Operation::Release(releasing));
         // In the same write as the release, and behind it on every connection: a handover costs
