@@ -187,18 +187,21 @@ impl<'a> Ward<'a> {
     }
 
     /// The next step is due, unless there is news. A process that stood still hears that first: the keeper,
-    /// which did not, has renewed the lock meanwhile, or has ended CMD.
+    /// which did not, has renewed the lock meanwhile, or has ended CMD. If the machine stood still, nobody has:
+    /// CMD does not run until that is known.
     async fn due(&mut self, at: Boot) {
-        if at.after(STOOD_STILL).remaining().is_zero() {
+        let stops = self.begun == Begun::Yes && at.after(STOOD_STILL).remaining().is_zero();
+        if stops {
+            self.group.signal(Signal::STOP);
             tokio::time::sleep(STOOD_STILL).await;
             while let Some(news) = self.partner.news_so_far() {
                 self.hear(Some(news));
             }
         }
-        if let Some((at, step)) = self.schedule.next()
-            && at.remaining().is_zero()
-        {
-            self.take(step);
+        match self.schedule.next() {
+            Some((at, step)) if at.remaining().is_zero() => self.take(step),
+            _ if stops => self.group.signal(Signal::CONT),
+            _ => {}
         }
     }
 
