@@ -6,7 +6,9 @@ use super::errors::{Lost, Refusal};
 use super::server::Context;
 use crate::clock;
 use crate::telemetry::{AcquireOutcome, AcquireOutcomes, LeasesLost, Throttle, name_resource};
-use holdfast_engine::{Answer, Call, Claim, Granted, Instant, LeaseHash, LostBy, Now, Resource};
+use holdfast_engine::{
+    Answer, Call, Claim, Grant, Granted, Instant, LeaseHash, LostBy, Now, Renewal, Resource,
+};
 use holdfast_proto::errors::{REASON_TRAILER, RETRY_AFTER_TRAILER};
 use holdfast_proto::v1::{
     AcquireResponse, ExtendRequest, Lease, LeaseError, LeaseLost, acquire_response,
@@ -55,19 +57,27 @@ impl Desk {
         name_call(&renewal.resource, Some(renewal.lease));
         let call = Call::Extend { renewal: Arc::clone(&renewal), deadline };
         match self.context.driver.call(call).await? {
-            Answer::Renewed(grant) => {
-                let receipt = Receipt {
-                    resource: &renewal.resource,
-                    lease_id,
-                    token: renewal.token,
-                    masters: self.context.masters.len(),
-                    received: received.boot,
-                };
-                convert::lease(receipt, &grant, clock::now().boot)
-                    .ok_or(Refusal::LeaseLost(Lost::TooLate))
-            }
+            Answer::Renewed(grant) => self.renewed((&renewal, lease_id), &grant, received.boot),
             other => Err(other.into()),
         }
+    }
+
+    /// A renewal as its message, if anything is left of it.
+    pub(super) fn renewed(
+        &self,
+        (renewal, lease_id): (&Renewal, LeaseId),
+        grant: &Grant,
+        received: Instant,
+    ) -> Result<Lease, Refusal> {
+        let receipt = Receipt {
+            resource: &renewal.resource,
+            lease_id,
+            token: renewal.token,
+            masters: self.context.masters.len(),
+            received,
+        };
+        let lease = convert::lease(receipt, grant, clock::now().boot);
+        lease.ok_or(Refusal::LeaseLost(Lost::TooLate))
     }
 
     /// A grant as its message. If nothing is left of it nobody will rely on it, and whoever waits for it need

@@ -6,10 +6,10 @@
 
 mod leases;
 
-use super::convert::{self, AcquireArgs, ExtendArgs, LeaseId, Receipt, SessionArgs, Violations};
+use super::convert::{self, AcquireArgs, ExtendArgs, LeaseId, SessionArgs, Violations};
 use super::deadline;
 use super::desk::{Desk, Told};
-use super::errors::{Lost, Refusal};
+use super::errors::Refusal;
 use crate::clock;
 use crate::driver::Calls;
 use crate::telemetry::StreamMethod;
@@ -228,17 +228,8 @@ impl Session {
         match answer {
             Answer::Renewed(grant) => {
                 self.leases.renewed(&key, &grant);
-                let receipt = Receipt {
-                    resource: &renewal.resource,
-                    lease_id,
-                    token: renewal.token,
-                    masters: self.desk.context.masters.len(),
-                    received,
-                };
-                let lease = convert::lease(receipt, &grant, clock::now().boot);
-                lease
-                    .map(|lease| ExtendResponse { lease: Some(lease) })
-                    .ok_or(Refusal::LeaseLost(Lost::TooLate))
+                let lease = self.desk.renewed((renewal, lease_id), &grant, received)?;
+                Ok(ExtendResponse { lease: Some(lease) })
             }
             other => Err(other.into()),
         }
