@@ -24,7 +24,7 @@ const QUARANTINE: Duration = Duration::from_millis(3_020);
 const ARGS: [&str; 4] = ["--max-ttl", "2s", "--clock-skew", "1s"];
 
 /// All that a replica needs, and no more.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 20] = [
     "hello",
     "select",
     "client",
@@ -38,6 +38,8 @@ const COMMANDS: [&str; 18] = [
     "hdel",
     "set",
     "get",
+    "mget",
+    "exists",
     "pttl",
     "del",
     "publish",

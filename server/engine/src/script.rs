@@ -146,6 +146,23 @@ pub enum Request {
 }
 
 impl Request {
+    /// What it is about. `None`: the master itself.
+    pub fn resource(&self) -> Option<&Resource> {
+        match self {
+            Self::Acquire { claim, .. } => Some(&claim.resource),
+            Self::Extend { renewal, .. } | Self::Repair { renewal, .. } => Some(&renewal.resource),
+            Self::Cleanup { resource, .. }
+            | Self::Release { resource, .. }
+            | Self::Read { resource }
+            | Self::Revoke { resource, .. }
+            | Self::Publish { resource, .. } => Some(resource),
+            Self::Scan { .. }
+            | Self::Observe { .. }
+            | Self::Adopt { .. }
+            | Self::Suspect { .. } => None,
+        }
+    }
+
     /// What a master that answered this has told so many who listen to the resource.
     pub fn published(
         &self,

@@ -41,10 +41,10 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// An ordered connection: what is sent later is executed later. It is never repaired; dropping it
-/// closes it.
+/// An ordered connection: of two asks about one resource, the one sent later is executed later. It is
+/// never repaired; dropping it closes it.
 pub trait Link: Send {
-    /// Sends all of them in one write, in order, at once (before the future is first polled or on
+    /// Sends all of them in one write, at once (before the future is first polled or on
     /// its first poll). Resolves with one reply each, in the same order; a reply that cannot come
     /// any more is [`holdfast_engine::Body::Unknown`]. Does not time out by itself.
     fn send(&mut self, asks: Vec<Ask>) -> BoxFuture<'static, Vec<Reply>>;

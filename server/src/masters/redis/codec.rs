@@ -1,94 +1,118 @@
 //! Requests as commands, EVALSHA for all but two, and what is answered as replies.
 
+use super::calls;
 use super::connector::Deployment;
 use super::notices;
-use super::record::{ballot_text, info_bytes, lease_text, nonce_text, parse};
+use super::record::{ballot_text, info_bytes, lease_text, new_record, nonce_text, parse};
 use super::scripts::{SCRIPTS, Source};
 use crate::config::{PROTOCOL_VERSION, differences};
 use crate::masters::MISFIT;
 use holdfast_engine::{
     Ask, Ballot, Body, Deletion, Incident, Occupant, Reply, Request, Resource, Standing,
+    Window,
 };
 use redis::{Cmd, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An answer of no script.
 const NONSENSE: &str = "an answer that makes no sense";
 
-/// The command for one request.
-pub(super) fn command(ask: &Ask, deployment: &Deployment) -> Cmd {
-    let scripts = &*SCRIPTS;
-    match &ask.request {
-        Request::Acquire { claim, nonce, ballot } => {
-            let mut cmd = voting(&scripts.acquire, ask, &claim.resource, deployment);
-            cmd.arg(lease_text(claim.lease)).arg(nonce_text(*nonce)).arg(ballot_text(*ballot));
-            cmd.arg(millis(claim.ttl)).arg(info_bytes(&claim.info));
-            cmd.arg(deployment.channel(&claim.resource));
-            cmd
-        }
-        Request::Extend { renewal, ballot } => {
-            let mut cmd = voting(&scripts.extend, ask, &renewal.resource, deployment);
-            cmd.arg(lease_text(renewal.lease)).arg(nonce_text(renewal.nonce));
-            cmd.arg(ballot_text(*ballot)).arg(millis(renewal.ttl));
-            cmd.arg(ballot_text(renewal.token)).arg(u8::from(renewal.metadata.is_some()));
-            cmd.arg(renewal.metadata.as_deref().unwrap_or_default());
-            cmd
-        }
-        Request::Repair { renewal, ballot, info, info_ballot } => {
-            let mut cmd = voting(&scripts.repair, ask, &renewal.resource, deployment);
-            cmd.arg(lease_text(renewal.lease)).arg(nonce_text(renewal.nonce));
-            cmd.arg(ballot_text(*ballot)).arg(millis(renewal.ttl));
-            cmd.arg(ballot_text(renewal.token)).arg(ballot_text(*info_ballot));
-            cmd.arg(info_bytes(info));
-            cmd
-        }
-        Request::Cleanup { resource, lease, nonce, ballot } => {
-            let mut cmd = plain(&scripts.cleanup, ask, resource, deployment);
-            cmd.arg(lease_text(*lease)).arg(nonce_text(*nonce)).arg(ballot_text(*ballot));
-            cmd
-        }
-        Request::Release { resource, lease, token, ballot, notice, listens } => {
-            let mut cmd = plain(&scripts.release, ask, resource, deployment);
-            cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
-            cmd.arg(deployment.channel(resource)).arg(notices::payload(*notice));
-            cmd.arg(u8::from(*listens));
-            cmd
-        }
-        Request::Read { resource } => plain(&scripts.read, ask, resource, deployment),
-        Request::Revoke { resource, lease, token, ballot } => {
-            let mut cmd = plain(&scripts.revoke, ask, resource, deployment);
-            cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
-            cmd
-        }
-        Request::Scan { prefix, cursor, count } => {
-            let mut cmd = redis::cmd("SCAN");
-            cmd.arg(cursor).arg("MATCH").arg(deployment.lock_pattern(prefix));
-            cmd.arg("COUNT").arg((*count).max(1));
-            cmd
-        }
-        Request::Publish { resource, notice } => {
-            let mut cmd = redis::cmd("PUBLISH");
-            cmd.arg(deployment.channel(resource)).arg(notices::payload(*notice));
-            cmd
-        }
-        Request::Observe { incident } => {
-            let mut cmd = state(&scripts.observe, ask, deployment);
-            cmd.arg(incident_text(*incident)).arg(PROTOCOL_VERSION);
-            cmd.arg(&*deployment.fingerprint_text);
-            cmd
-        }
-        Request::Adopt { incident, base } => {
-            let mut cmd = state(&scripts.adopt, ask, deployment);
-            cmd.arg(incident_text(*incident)).arg(ballot_text(*base));
-            cmd.arg(deployment.clock_skew.as_micros().to_string());
-            cmd
-        }
-        Request::Suspect { incident } => {
-            let mut cmd = state(&scripts.suspect, ask, deployment);
-            cmd.arg(incident_text(*incident));
-            cmd
-        }
+/// The command for one ask, or for those that [share a call](calls::calls).
+pub(super) fn command(asks: &[&Ask], deployment: &Deployment) -> Cmd {
+    let mut cmd = head(asks, deployment);
+    for ask in asks {
+        row(&mut cmd, &ask.request, deployment);
     }
+    cmd
+}
+
+/// What comes before what each of them says itself.
+fn head(asks: &[&Ask], deployment: &Deployment) -> Cmd {
+    let scripts = &*SCRIPTS;
+    let of_lock = |source, resource| lock(source, asks[0], resource, deployment);
+    let of_state = |source| state(source, asks[0], deployment);
+    match &asks[0].request {
+        Request::Acquire { .. } => {
+            let mut cmd = locks(&scripts.acquire, asks, deployment);
+            times(&mut cmd, calls::window(asks), deployment);
+            floor_fields(&mut cmd, asks);
+            channels(&mut cmd, asks, deployment);
+            cmd
+        }
+        Request::Extend { .. } => {
+            let mut cmd = locks(&scripts.extend, asks, deployment);
+            times(&mut cmd, calls::window(asks), deployment);
+            floor_fields(&mut cmd, asks);
+            cmd
+        }
+        Request::Release { .. } => {
+            let mut cmd = locks(&scripts.release, asks, deployment);
+            floor_fields(&mut cmd, asks);
+            channels(&mut cmd, asks, deployment);
+            cmd
+        }
+        Request::Repair { renewal, .. } => {
+            let mut cmd = of_lock(&scripts.repair, &renewal.resource);
+            times(&mut cmd, asks[0].window, deployment);
+            cmd
+        }
+        Request::Cleanup { resource, .. } => of_lock(&scripts.cleanup, resource),
+        Request::Read { resource } => of_lock(&scripts.read, resource),
+        Request::Revoke { resource, .. } => of_lock(&scripts.revoke, resource),
+        Request::Observe { .. } => of_state(&scripts.observe),
+        Request::Adopt { .. } => of_state(&scripts.adopt),
+        Request::Suspect { .. } => of_state(&scripts.suspect),
+        Request::Scan { .. } => redis::cmd("SCAN"),
+        Request::Publish { .. } => redis::cmd("PUBLISH"),
+    }
+}
+
+/// A script of many: what it hands on as it came stands in columns, so that it need not be picked
+/// out there.
+fn locks(source: &Source, asks: &[&Ask], deployment: &Deployment) -> Cmd {
+    let mut cmd = Cmd::with_capacity(10 + 9 * asks.len(), 256 + 384 * asks.len());
+    cmd.arg("EVALSHA").arg(&source.sha).arg(1 + asks.len()).arg(deployment.state_key());
+    for resource in resources(asks) {
+        cmd.arg(deployment.lock_key(resource));
+    }
+    cmd.arg(&*asks[0].run.0).arg(&*deployment.fingerprint);
+    cmd
+}
+
+fn floor_fields(cmd: &mut Cmd, asks: &[&Ask]) {
+    for resource in resources(asks) {
+        cmd.arg(floor_field(resource));
+    }
+}
+
+fn channels(cmd: &mut Cmd, asks: &[&Ask], deployment: &Deployment) {
+    for resource in resources(asks) {
+        cmd.arg(deployment.channel(resource));
+    }
+}
+
+fn resources<'a>(asks: &[&'a Ask]) -> impl Iterator<Item = &'a Resource> {
+    asks.iter().filter_map(|ask| ask.request.resource())
+}
+
+fn times(cmd: &mut Cmd, window: Window, deployment: &Deployment) {
+    cmd.arg(window.lo).arg(window.hi).arg(deployment.clock_skew.as_micros() as u64);
+}
+
+/// A script about one lock.
+fn lock(source: &Source, ask: &Ask, resource: &Resource, deployment: &Deployment) -> Cmd {
+    let mut cmd = evalsha(source, 2);
+    cmd.arg(deployment.lock_key(resource)).arg(deployment.state_key());
+    cmd.arg(&*ask.run.0).arg(&*deployment.fingerprint).arg(floor_field(resource));
+    cmd
+}
+
+/// A script about a master.
+fn state(source: &Source, ask: &Ask, deployment: &Deployment) -> Cmd {
+    let mut cmd = evalsha(source, 1);
+    cmd.arg(deployment.state_key()).arg(&*ask.run.0).arg(&*deployment.fingerprint);
+    cmd
 }
 
 fn evalsha(source: &Source, keys: usize) -> Cmd {
@@ -97,26 +121,61 @@ fn evalsha(source: &Source, keys: usize) -> Cmd {
     cmd
 }
 
-fn plain(source: &Source, ask: &Ask, resource: &Resource, deployment: &Deployment) -> Cmd {
-    let mut cmd = evalsha(source, 2);
-    cmd.arg(deployment.lock_key(resource)).arg(deployment.state_key());
-    cmd.arg(&*ask.run.0)
-        .arg(&*deployment.fingerprint)
-        .arg(["f", &resource.bucket().to_string()].concat());
-    cmd
+/// Where the state keeps the floor of a resource.
+fn floor_field(resource: &Resource) -> String {
+    ["f", &resource.bucket().to_string()].concat()
 }
 
-fn voting(source: &Source, ask: &Ask, resource: &Resource, deployment: &Deployment) -> Cmd {
-    let mut cmd = plain(source, ask, resource, deployment);
-    cmd.arg(ask.window.lo).arg(ask.window.hi);
-    cmd.arg(deployment.clock_skew.as_micros() as u64);
-    cmd
-}
-
-fn state(source: &Source, ask: &Ask, deployment: &Deployment) -> Cmd {
-    let mut cmd = evalsha(source, 1);
-    cmd.arg(deployment.state_key()).arg(&*ask.run.0).arg(&*deployment.fingerprint);
-    cmd
+/// What a request says itself.
+fn row(cmd: &mut Cmd, request: &Request, deployment: &Deployment) {
+    match request {
+        Request::Acquire { claim, nonce, ballot } => {
+            cmd.arg(ballot_text(*ballot)).arg(millis(claim.ttl));
+            cmd.arg(new_record(claim, *nonce, *ballot));
+        }
+        Request::Extend { renewal, ballot } => {
+            cmd.arg(lease_text(renewal.lease)).arg(nonce_text(renewal.nonce));
+            cmd.arg(ballot_text(*ballot)).arg(millis(renewal.ttl));
+            cmd.arg(ballot_text(renewal.token));
+            let metadata = renewal.metadata.as_deref().map(|metadata| [b"=", metadata].concat());
+            cmd.arg(metadata.unwrap_or_default());
+        }
+        Request::Repair { renewal, ballot, info, info_ballot } => {
+            cmd.arg(lease_text(renewal.lease)).arg(nonce_text(renewal.nonce));
+            cmd.arg(ballot_text(*ballot)).arg(millis(renewal.ttl));
+            cmd.arg(ballot_text(renewal.token)).arg(ballot_text(*info_ballot));
+            cmd.arg(info_bytes(info));
+        }
+        Request::Cleanup { lease, nonce, ballot, .. } => {
+            cmd.arg(lease_text(*lease)).arg(nonce_text(*nonce)).arg(ballot_text(*ballot));
+        }
+        Request::Release { lease, token, ballot, notice, listens, .. } => {
+            cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
+            cmd.arg(notices::payload(*notice)).arg(u8::from(*listens));
+        }
+        Request::Read { .. } => {}
+        Request::Revoke { lease, token, ballot, .. } => {
+            cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
+        }
+        Request::Scan { prefix, cursor, count } => {
+            cmd.arg(cursor).arg("MATCH").arg(deployment.lock_pattern(prefix));
+            cmd.arg("COUNT").arg((*count).max(1));
+        }
+        Request::Publish { resource, notice } => {
+            cmd.arg(deployment.channel(resource)).arg(notices::payload(*notice));
+        }
+        Request::Observe { incident } => {
+            cmd.arg(incident_text(*incident)).arg(PROTOCOL_VERSION);
+            cmd.arg(&*deployment.fingerprint_text);
+        }
+        Request::Adopt { incident, base } => {
+            cmd.arg(incident_text(*incident)).arg(ballot_text(*base));
+            cmd.arg(deployment.clock_skew.as_micros().to_string());
+        }
+        Request::Suspect { incident } => {
+            cmd.arg(incident_text(*incident));
+        }
+    }
 }
 
 fn millis(span: Duration) -> u64 {
@@ -127,35 +186,68 @@ fn incident_text(incident: Incident) -> String {
     format!("{:016x}", incident.0)
 }
 
-/// What the answer to `request` says. An error of the server is no vote, with its text; whether
-/// anything was written before it stays open.
-pub(super) fn reply(request: &Request, value: Value, deployment: &Deployment) -> Reply {
-    match value {
-        Value::Int(listeners) if matches!(request, Request::Publish { .. }) => {
-            bare(Body::Published(count(listeners)))
-        }
-        Value::ServerError(error) => Reply::unknown(error.to_string()),
-        Value::BulkString(bytes) => {
-            let reply = str::from_utf8(&bytes).ok().and_then(words);
-            reply.unwrap_or_else(|| Reply::unknown(NONSENSE))
-        }
+/// What the answer to a command says to each of its requests. An error of the server is no vote,
+/// with its text; whether anything was written before it stays open.
+pub(super) fn replies(requests: &[&Request], answer: Value, deployment: &Deployment) -> Vec<Reply> {
+    let replies = match answer {
+        Value::ServerError(error) => return unknown(requests.len(), &error.to_string()),
+        Value::Array(answers) if calls::kind(requests[0]).is_some() => shared(answers, deployment),
+        answer => alone(requests[0], answer, deployment).map(|reply| vec![reply]),
+    };
+    let complete = replies.filter(|replies| replies.len() == requests.len());
+    complete.unwrap_or_else(|| unknown(requests.len(), NONSENSE))
+}
+
+/// No answer to any of them.
+pub(super) fn unknown(count: usize, why: &str) -> Vec<Reply> {
+    let why: Arc<str> = why.into();
+    (0..count).map(|_| Reply::unknown(Arc::clone(&why))).collect()
+}
+
+/// What a script of many answers: one TIME, then an answer to each.
+fn shared(answers: Vec<Value>, deployment: &Deployment) -> Option<Vec<Reply>> {
+    let mut answers = answers.into_iter();
+    let time_micros = time(&text(answers.next()?)?)?;
+    let one = |answer| match answer {
+        Value::ServerError(error) => Some(Reply::unknown(error.to_string())),
+        Value::BulkString(bytes) => words(str::from_utf8(&bytes).ok()?, time_micros),
         Value::Array(fields) => {
-            let reply = match request {
-                Request::Scan { .. } => scanned(fields, deployment).map(bare),
-                _ => array(fields, deployment),
-            };
-            reply.unwrap_or_else(|| Reply::unknown(NONSENSE))
+            let mut fields = fields.into_iter();
+            let code = text(fields.next()?)?;
+            said(&code, time_micros, &mut fields, deployment)
         }
-        _ => Reply::unknown(NONSENSE),
+        _ => None,
+    };
+    answers.map(one).collect()
+}
+
+/// What the others answer.
+fn alone(request: &Request, answer: Value, deployment: &Deployment) -> Option<Reply> {
+    match (request, answer) {
+        (Request::Publish { .. }, Value::Int(listeners)) => {
+            Some(bare(Body::Published(count(listeners))))
+        }
+        (Request::Scan { .. }, Value::Array(fields)) => scanned(fields, deployment).map(bare),
+        (_, Value::Array(fields)) => {
+            let mut fields = fields.into_iter();
+            let code = text(fields.next()?)?;
+            let time_micros = time(&text(fields.next()?)?)?;
+            said(&code, time_micros, &mut fields, deployment)
+        }
+        _ => None,
     }
 }
 
+/// A TIME, if the script asked for it.
+fn time(micros: &str) -> Option<Option<u64>> {
+    if micros.is_empty() { Some(None) } else { micros.parse().ok().map(Some) }
+}
+
 /// What the hot path is answered, in one string: a vote, or what a release found.
-fn words(text: &str) -> Option<Reply> {
+fn words(text: &str, time_micros: Option<u64>) -> Option<Reply> {
     let mut words = text.split(' ');
-    let (code, time) = (words.next()?, words.next()?);
+    let code = words.next()?;
     let seen = Ballot(words.next()?.parse().ok()?);
-    let time_micros = if time.is_empty() { None } else { Some(time.parse().ok()?) };
     let body = match code {
         "OK" => {
             let info_ballot = Ballot(words.next()?.parse().ok()?);
@@ -167,6 +259,17 @@ fn words(text: &str) -> Option<Reply> {
         code => Body::Released(deletion(code)?),
     };
     words.next().is_none().then_some(Reply { time_micros, seen, body })
+}
+
+/// What stands behind code and time: the highest ballot seen, and what belongs to the code.
+fn said(
+    code: &str,
+    time_micros: Option<u64>,
+    fields: &mut impl Iterator<Item = Value>,
+    deployment: &Deployment,
+) -> Option<Reply> {
+    let seen = Ballot(text(fields.next()?)?.parse().ok()?);
+    Some(Reply { time_micros, seen, body: body(code, fields, deployment)? })
 }
 
 fn deletion(code: &str) -> Option<Deletion> {
@@ -191,16 +294,6 @@ fn scanned(fields: Vec<Value>, deployment: &Deployment) -> Option<Body> {
     let keys = keys.into_iter().map(bytes).collect::<Option<Vec<_>>>()?;
     let resources = keys.iter().filter_map(|key| deployment.resource(key)).collect();
     Some(Body::Scanned { cursor, resources })
-}
-
-fn array(fields: Vec<Value>, deployment: &Deployment) -> Option<Reply> {
-    let mut fields = fields.into_iter();
-    let code = text(fields.next()?)?;
-    let time = text(fields.next()?)?;
-    let seen = Ballot(text(fields.next()?)?.parse().ok()?);
-    let time_micros = if time.is_empty() { None } else { Some(time.parse().ok()?) };
-    let body = body(&code, &mut fields, deployment)?;
-    Some(Reply { time_micros, seen, body })
 }
 
 fn body(

@@ -1,6 +1,7 @@
-//! A connection in use: one pipelined write a batch, replies in the order of the asks.
+//! A connection in use: one pipelined write a batch, asks that share calls of scripts, replies in the order of the asks.
 
-use super::codec;
+use super::calls;
+use super::codec::{self, unknown};
 use super::connector::{Deployment, TaskGuard};
 use super::notices::Notices;
 use crate::masters::{Event, Link};
@@ -35,26 +36,34 @@ impl RedisLink {
 impl Link for RedisLink {
     fn send(&mut self, asks: Vec<Ask>) -> BoxFuture<'static, Vec<Reply>> {
         let mut connection = self.connection.clone();
-        let mut pipe = redis::Pipeline::with_capacity(asks.len());
-        for ask in &asks {
-            pipe.add_command(codec::command(ask, &self.deployment));
+        let calls = calls::calls(&asks);
+        let mut pipe = redis::Pipeline::with_capacity(calls.len());
+        for places in &calls {
+            let asks: Vec<&Ask> = places.iter().map(|place| &asks[*place]).collect();
+            pipe.add_command(codec::command(&asks, &self.deployment));
         }
         let deployment = Arc::clone(&self.deployment);
         let events = self.events.clone();
         let requests: Vec<Request> = asks.into_iter().map(|ask| ask.request).collect();
         async move {
-            let answered = connection.send_packed_commands(&pipe, 0, requests.len()).await;
-            let values = match answered {
-                Ok(values) if values.len() == requests.len() => values,
+            let answered = connection.send_packed_commands(&pipe, 0, calls.len()).await;
+            let answers = match answered {
+                Ok(answers) if answers.len() == calls.len() => answers,
                 Ok(_) => return unknown(requests.len(), "answers are missing"),
                 Err(error) => return unknown(requests.len(), &error.to_string()),
             };
-            if let Some(error) = values.iter().find_map(needs_handshake) {
+            if let Some(error) = answers.iter().find_map(needs_handshake) {
                 // A closed channel: the driver has gone, and nobody needs to know.
                 let _ = events.send(Event::Closed(Down::Unreachable(error.into())));
             }
-            let replies = requests.iter().zip(values);
-            replies.map(|(ask, value)| codec::reply(ask, value, &deployment)).collect()
+            let mut replies = unknown(requests.len(), "answers are missing");
+            for (places, answer) in calls.iter().zip(answers) {
+                let requests: Vec<&Request> = places.iter().map(|at| &requests[*at]).collect();
+                for (at, reply) in places.iter().zip(codec::replies(&requests, answer, &deployment)) {
+                    replies[*at] = reply;
+                }
+            }
+            replies
         }
         .boxed()
     }
@@ -77,11 +86,8 @@ fn needs_handshake(value: &Value) -> Option<String> {
         {
             Some(error.to_string())
         }
+        // A script of many answers each of them.
+        Value::Array(answers) => answers.iter().find_map(needs_handshake),
         _ => None,
     }
-}
-
-fn unknown(count: usize, why: &str) -> Vec<Reply> {
-    let why: Arc<str> = why.into();
-    (0..count).map(|_| Reply::unknown(Arc::clone(&why))).collect()
 }

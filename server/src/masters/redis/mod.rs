@@ -8,6 +8,7 @@
 //! endpoint   TCP and TLS
 //! link       one pipelined write a batch; replies in order
 //! scripts    one Lua file a script, run by EVALSHA
+//! calls      which asks share a call of a script
 //! codec      requests to commands, values to replies
 //! record     the packed form of a lock
 //! notices    publish and subscribe
@@ -15,6 +16,7 @@
 //! operator   what `bootstrap` and `accept-config` do
 //! ```
 
+mod calls;
 mod codec;
 mod connector;
 mod endpoint;

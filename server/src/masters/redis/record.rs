@@ -8,7 +8,7 @@
 //! Offsets stand in `lua/acquire.lua` and its neighbours too. A value without the magic is the lock
 //! of another Redlock library.
 
-use holdfast_engine::{Ballot, Info, LeaseHash, Lock, Nonce};
+use holdfast_engine::{Ballot, Claim, Info, LeaseHash, Lock, Nonce};
 use std::time::Duration;
 
 /// A lease as the scripts see it.
@@ -39,6 +39,22 @@ fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+}
+
+/// The record of a lock that is granted where there is none.
+pub(super) fn new_record(claim: &Claim, nonce: Nonce, ballot: Ballot) -> Vec<u8> {
+    let ballot = ballot_text(ballot);
+    let mut bytes = Vec::with_capacity(192);
+    for field in ["HF1", &lease_text(claim.lease), &nonce_text(nonce)] {
+        bytes.extend_from_slice(field.as_bytes());
+    }
+    // First, ballot, token and the ballot of its info.
+    for _ in 0..4 {
+        bytes.extend_from_slice(ballot.as_bytes());
+    }
+    bytes.extend_from_slice(format!("{:010}", claim.ttl.as_millis()).as_bytes());
+    bytes.extend_from_slice(&info_bytes(&claim.info));
+    bytes
 }
 
 /// The last fields of a record.
