@@ -261,7 +261,8 @@ pub enum Body {
     Ok {
         /// `info_p`.
         info_ballot: Ballot,
-        /// Acquire: how many connections listen for notices about the resource. Otherwise 0.
+        /// Acquire: how many connections listen for notices about the resource; 0 if there is none but
+        /// the asker's that listens to anything. Otherwise 0.
         listeners: u32,
     },
     /// Acquire: somebody else's.

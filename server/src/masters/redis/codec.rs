@@ -19,8 +19,9 @@ use std::time::Duration;
 const NONSENSE: &str = "an answer that makes no sense";
 
 /// The command for one ask, or for those that [share a call](calls::calls).
-pub(super) fn command(asks: &[&Ask], deployment: &Deployment) -> Cmd {
-    let mut cmd = head(asks, deployment);
+/// `listening`: this connection's other half listens to something, and the master knows.
+pub(super) fn command(asks: &[&Ask], listening: bool, deployment: &Deployment) -> Cmd {
+    let mut cmd = head(asks, listening, deployment);
     for ask in asks {
         row(&mut cmd, &ask.request, deployment);
     }
@@ -28,7 +29,7 @@ pub(super) fn command(asks: &[&Ask], deployment: &Deployment) -> Cmd {
 }
 
 /// What comes before what each of them says itself.
-fn head(asks: &[&Ask], deployment: &Deployment) -> Cmd {
+fn head(asks: &[&Ask], listening: bool, deployment: &Deployment) -> Cmd {
     let scripts = &*SCRIPTS;
     let of_lock = |source, resource| lock(source, asks[0], resource, deployment);
     let of_state = |source| state(source, asks[0], deployment);
@@ -36,6 +37,7 @@ fn head(asks: &[&Ask], deployment: &Deployment) -> Cmd {
         Request::Acquire { .. } => {
             let mut cmd = locks(&scripts.acquire, asks, deployment);
             times(&mut cmd, calls::window(asks), deployment);
+            cmd.arg(deployment.listening_channel()).arg(u8::from(listening));
             floor_fields(&mut cmd, asks);
             channels(&mut cmd, asks, deployment);
             cmd
@@ -48,6 +50,7 @@ fn head(asks: &[&Ask], deployment: &Deployment) -> Cmd {
         }
         Request::Release { .. } => {
             let mut cmd = locks(&scripts.release, asks, deployment);
+            cmd.arg(deployment.listening_channel()).arg(u8::from(listening));
             floor_fields(&mut cmd, asks);
             channels(&mut cmd, asks, deployment);
             cmd

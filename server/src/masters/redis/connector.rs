@@ -80,6 +80,11 @@ impl Deployment {
         [&self.namespace, NOTICE, resource.name()].concat()
     }
 
+    /// Whoever listens to any resource listens here too. Nothing is published.
+    pub(super) fn listening_channel(&self) -> String {
+        [&self.namespace, ":listening"].concat()
+    }
+
     pub(super) fn channel_prefix(&self) -> String {
         [&self.namespace, NOTICE].concat()
     }

@@ -37,10 +37,11 @@ impl Link for RedisLink {
     fn send(&mut self, asks: Vec<Ask>) -> BoxFuture<'static, Vec<Reply>> {
         let mut connection = self.connection.clone();
         let calls = calls::calls(&asks);
+        let listening = self.notices.listening();
         let mut pipe = redis::Pipeline::with_capacity(calls.len());
         for places in &calls {
             let asks: Vec<&Ask> = places.iter().map(|place| &asks[*place]).collect();
-            pipe.add_command(codec::command(&asks, &self.deployment));
+            pipe.add_command(codec::command(&asks, listening, &self.deployment));
         }
         let deployment = Arc::clone(&self.deployment);
         let events = self.events.clone();

@@ -1,6 +1,7 @@
 //! Notices between replicas: who changes what a resource shows publishes it, who waits for the
 //! resource or watches it subscribes. One channel a resource; the payload is
-//! `{origin} {change} {lease}`.
+//! `{origin} {change} {lease}`. Nobody is told what nobody else hears, so whoever listens to anything
+//! is in one more channel, for good: one look there spares masters the looks at each.
 //!
 //! A second connection, as RESP2 wants it. When it is lost the whole master is connected anew.
 
@@ -13,6 +14,7 @@ use holdfast_engine::{Change, Down, Notice, Resource};
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
 use redis::{Msg, RedisResult};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// How many wishes one command fulfils at most. Without batches each would wait for the answer to
@@ -22,6 +24,7 @@ const BATCH: usize = 1_000;
 /// The subscriptions of one connection.
 pub(super) struct Notices {
     wishes: UnboundedSender<Wish>,
+    listening: Arc<AtomicBool>,
     _task: TaskGuard,
 }
 
@@ -32,6 +35,11 @@ struct Wish {
 }
 
 impl Notices {
+    /// Does the master count this connection among those that listen to something?
+    pub(super) fn listening(&self) -> bool {
+        self.listening.load(Ordering::Relaxed)
+    }
+
     pub(super) fn subscribe(&self, resource: Resource) {
         self.wish(resource, true);
     }
@@ -58,12 +66,14 @@ pub(super) async fn listen(
     connection.subscribe(test).await.map_err(refused)?;
     let (sink, stream) = connection.split();
     let (wishes, wished) = mpsc::unbounded_channel();
+    let listening = Arc::new(AtomicBool::new(false));
+    let now_listening = Arc::clone(&listening);
     let task = tokio::spawn(async move {
-        let why = serve(sink, stream, wished, &deployment, &events).await;
+        let why = serve(sink, stream, wished, &deployment, &events, &now_listening).await;
         // A closed channel: the driver has gone, and nobody needs to know.
         let _ = events.send(Event::Closed(Down::Unreachable(why.into())));
     });
-    Ok(Notices { wishes, _task: TaskGuard(task) })
+    Ok(Notices { wishes, listening, _task: TaskGuard(task) })
 }
 
 async fn serve(
@@ -72,6 +82,7 @@ async fn serve(
     mut wished: UnboundedReceiver<Wish>,
     deployment: &Deployment,
     events: &UnboundedSender<Event>,
+    listening: &AtomicBool,
 ) -> String {
     let mut wishes = Vec::new();
     loop {
@@ -80,7 +91,7 @@ async fn serve(
                 if count == 0 {
                     return "not needed any more".into();
                 }
-                if let Err(error) = fulfil(&wishes, &mut sink, deployment, events).await {
+                if let Err(error) = fulfil(&wishes, &mut sink, deployment, events, listening).await {
                     return error.to_string();
                 }
                 wishes.clear();
@@ -101,6 +112,7 @@ async fn fulfil(
     sink: &mut PubSubSink,
     deployment: &Deployment,
     events: &UnboundedSender<Event>,
+    listening: &AtomicBool,
 ) -> RedisResult<()> {
     for alike in wishes.chunk_by(|one, next| one.listen == next.listen) {
         let channels: Vec<String> =
@@ -108,6 +120,10 @@ async fn fulfil(
         if !alike[0].listen {
             sink.unsubscribe(channels).await?;
             continue;
+        }
+        if !listening.load(Ordering::Relaxed) {
+            sink.subscribe(deployment.listening_channel()).await?;
+            listening.store(true, Ordering::Relaxed);
         }
         sink.subscribe(channels).await?;
         for wish in alike {

@@ -2,19 +2,24 @@
 -- Source: docs/protocol.md, "Acquire"; many in one call: docs/adr/0011.
 -- KEYS  1 state   2... a lock each, no two of them the same
 -- ARGV  1 run   2 cfg   3 lo   4 hi   5 skew (microseconds)
---       6... a floor field each, then a channel each, then each: ballot, ttl (ms), record to be
--- Reply {time, each...}: 'OK seen info_ballot listeners' | {code, seen, ...}: HELD pttl lock
---       | FOREIGN pttl | STALE | NOTVOTING incident | MISFIT | LATE | AHEAD | error of a refused write
+--       6 channel of all who listen   7 how many of them the asker is
+--       8... a floor field each, then a channel each, then each: ballot, ttl (ms), record to be
+-- Reply {time, each...}: 'OK seen info_ballot listeners' (none if only the asker listens to anything)
+--       | {code, seen, ...}: HELD pttl lock | FOREIGN pttl | STALE | NOTVOTING incident | MISFIT | LATE
+--       | AHEAD | error of a refused write
 -- Ballots stay strings: Lua prints numbers of 16 digits wrongly. tonumber() is for comparing, and costs:
 -- what is compared is called ..._number. One string is cheaper to make and to read than a table.
 local call, sub, count = redis.call, string.sub, #KEYS - 1
 local function higher(a, b) if tonumber(a) > tonumber(b) then return a end return b end
 
-local st = call('HMGET', KEYS[1], 'run', 'cfg', 'q', 'pb', unpack(ARGV, 6, 5 + count))
+local st = call('HMGET', KEYS[1], 'run', 'cfg', 'q', 'pb', unpack(ARGV, 8, 7 + count))
 local t = call('TIME')
 local now, now_number = t[1] .. sub('00000' .. t[2], -6), t[1] * 1000000 + t[2]
 local locks = call('MGET', unpack(KEYS, 2))
-local listeners = call('PUBSUB', 'NUMSUB', unpack(ARGV, 6 + count, 5 + 2 * count))
+local listeners
+if call('PUBSUB', 'NUMSUB', ARGV[6])[2] > tonumber(ARGV[7]) then
+  listeners = call('PUBSUB', 'NUMSUB', unpack(ARGV, 8 + count, 7 + 2 * count))
+end
 local base = st[4] or '0'
 local base_number = tonumber(base)
 
@@ -33,7 +38,7 @@ end
 local floors, raised = {}, {}
 
 local function vote(i, at)
-  local field = ARGV[5 + i]
+  local field = ARGV[7 + i]
   local eff = floors[field] or st[4 + i] or '0'
   local floor_number = tonumber(eff)
   local eff_number = floor_number
@@ -79,10 +84,10 @@ local function vote(i, at)
     raised[#raised + 1] = ballot
   end
   if ballot_number > eff_number then eff = ballot end
-  return 'OK ' .. eff .. ' ' .. info_ballot .. ' ' .. listeners[2 * i]
+  return 'OK ' .. eff .. ' ' .. info_ballot .. ' ' .. (listeners and listeners[2 * i] or '0')
 end
 
 local replies = {now}
-for i = 1, count do replies[1 + i] = vote(i, 3 + 2 * count + 3 * i) end
+for i = 1, count do replies[1 + i] = vote(i, 5 + 2 * count + 3 * i) end
 if raised[1] then call('HSET', KEYS[1], unpack(raised)) end
 return replies

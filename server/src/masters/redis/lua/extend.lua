@@ -50,7 +50,8 @@ local function vote(i, at)
   if sub(lock, 1, 3) ~= 'HF1' or #lock < 128 then return {'LOST', eff, ''} end
   local old, first = sub(lock, 68, 83), sub(lock, 52, 67)
   if sub(lock, 4, 35) ~= ARGV[at] then return {'LOST', higher(eff, old), ''} end
-  if tonumber(first) > tonumber(token) then return {'LOST', higher(eff, old), first} end
+  local newest = sub(lock, 84, 99)
+  if first ~= token and tonumber(first) > tonumber(token) then return {'LOST', higher(eff, old), first} end
 
   -- The nonce changes hands once, from a session that came by acquire to one that re-attached
   -- (docs/adr/0002); any other foreign touch makes it nobody's.
@@ -73,7 +74,7 @@ local function vote(i, at)
   local highest, highest_number = old, old_number
   if ballot_number > old_number then highest, highest_number = ballot, ballot_number end
   local done = redis.pcall('SET', key, sub(lock, 1, 35) .. nonce .. first .. highest
-    .. higher(sub(lock, 84, 99), token) .. info_ballot .. sub('000000000' .. ttl, -10) .. info,
+    .. (newest == token and token or higher(newest, token)) .. info_ballot .. sub('000000000' .. ttl, -10) .. info,
     'PX', ttl)
   if done.err then return done end
 

@@ -1,31 +1,36 @@
 -- Gives leases back: deletes each unless it has been granted anew since the token, and says so.
 -- Source: docs/protocol.md, "Release"; many in one call: docs/adr/0011.
 -- KEYS  1 state   2... a lock each, no two of them the same
--- ARGV  1 run   2 cfg
---       3... a floor field each, then a channel each, then each: lease, token, ballot ('0...': no
---       barrier), notice, the asker listens there ('1'): alone, it is not told
+-- ARGV  1 run   2 cfg   3 channel of all who listen   4 how many of them the asker is
+--       5... a floor field each, then a channel each, then each: lease, token, ballot ('0...': no
+--       barrier), notice, how many of its listeners the asker is
 -- Reply {'', each...}: 'code seen': DELETED | NEWER | OTHER | NOTHING | DROPPED
 local call, sub, count = redis.call, string.sub, #KEYS - 1
 local function higher(a, b) if tonumber(a) > tonumber(b) then return a end return b end
 
-local st = call('HMGET', KEYS[1], 'run', 'cfg', 'pb', unpack(ARGV, 3, 2 + count))
+local st = call('HMGET', KEYS[1], 'run', 'cfg', 'pb', unpack(ARGV, 5, 4 + count))
 local dropped = st[1] ~= ARGV[1] or st[2] ~= ARGV[2]
 local locks = call('MGET', unpack(KEYS, 2))
-local listeners = call('PUBSUB', 'NUMSUB', unpack(ARGV, 3 + count, 2 + 2 * count))
+local listeners
+if call('PUBSUB', 'NUMSUB', ARGV[3])[2] > tonumber(ARGV[4]) then
+  listeners = call('PUBSUB', 'NUMSUB', unpack(ARGV, 5 + count, 4 + 2 * count))
+end
 local base = st[3] or '0'
+local base_number = tonumber(base)
 -- Locks that share a floor field raise it together, once.
 local floors, raised, gone, notices = {}, {}, {}, {}
 
 local function release(i, at)
   if dropped then return 'DROPPED 0' end
-  local field, lease, token, ballot = ARGV[2 + i], ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local field, lease, token, ballot = ARGV[4 + i], ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local eff = floors[field] or st[3 + i] or '0'
-  if tonumber(ballot) > tonumber(eff) then
-    eff, floors[field] = ballot, ballot
+  local ballot_number, eff_number = tonumber(ballot), tonumber(eff)
+  if ballot_number > eff_number then
+    eff, eff_number, floors[field] = ballot, ballot_number, ballot
     raised[#raised + 1] = field
     raised[#raised + 1] = ballot
   end
-  eff = higher(eff, base)
+  if base_number > eff_number then eff = base end
 
   local lock = locks[i]
   if not lock then
@@ -35,17 +40,19 @@ local function release(i, at)
   end
   if sub(lock, 1, 3) ~= 'HF1' or #lock < 128 then return 'OTHER ' .. eff end
   if sub(lock, 4, 35) ~= lease then return 'OTHER ' .. higher(eff, sub(lock, 68, 83)) end
-  if tonumber(sub(lock, 84, 99)) > tonumber(token) then
+  local newest = sub(lock, 84, 99)
+  if newest ~= token and tonumber(newest) > tonumber(token) then
     return 'NEWER ' .. higher(eff, sub(lock, 68, 83))
   end
   gone[#gone + 1] = KEYS[1 + i]
-  local alone = ARGV[at + 4] == '1' and 1 or 0
-  if listeners[2 * i] > alone then notices[#notices + 1] = {ARGV[2 + count + i], ARGV[at + 3]} end
+  if listeners and listeners[2 * i] > tonumber(ARGV[at + 4]) then
+    notices[#notices + 1] = {ARGV[4 + count + i], ARGV[at + 3]}
+  end
   return 'DELETED ' .. eff
 end
 
 local replies = {''}
-for i = 1, count do replies[1 + i] = release(i, 2 * count - 2 + 5 * i) end
+for i = 1, count do replies[1 + i] = release(i, 2 * count + 5 * i) end
 -- Deleted first, and a refused write (out of memory) only costs the barrier.
 if gone[1] then call('DEL', unpack(gone)) end
 for _, notice in ipairs(notices) do redis.pcall('PUBLISH', unpack(notice)) end
