@@ -39,9 +39,9 @@ pub trait Bench {
     /// Its TIME, in wall microseconds.
     fn time_micros(&self) -> u64;
 
-    /// Executes one request on a connection to the present process whose configuration has the
-    /// fingerprint `cfg`. `ask.run` need not be that process.
-    fn execute(&mut self, cfg: &str, ask: &Ask) -> Reply;
+    /// Executes requests, sent together, on a connection to the present process whose configuration
+    /// has the fingerprint `cfg`. `ask.run` need not be that process.
+    fn execute_all(&mut self, cfg: &str, asks: &[Ask]) -> Vec<Reply>;
 
     /// Time passes: TIME and expiry.
     fn advance(&mut self, span: Duration);
@@ -62,6 +62,11 @@ pub trait Bench {
 /// What the tests say to a bench, in one line each: to the present process, by our deployment, at
 /// any time.
 impl dyn Bench + '_ {
+    /// Executes one.
+    pub fn execute(&mut self, cfg: &str, ask: &Ask) -> Reply {
+        self.execute_all(cfg, std::slice::from_ref(ask)).swap_remove(0)
+    }
+
     /// Asks.
     pub fn ask(&mut self, request: Request) -> Reply {
         self.ask_within(Window::ANY, request)
@@ -307,8 +312,9 @@ impl Bench for MemoryBench {
         self.time_micros
     }
 
-    fn execute(&mut self, cfg: &str, ask: &Ask) -> Reply {
-        self.master.execute_as(&Arc::from(cfg), ask, self.time_micros)
+    fn execute_all(&mut self, cfg: &str, asks: &[Ask]) -> Vec<Reply> {
+        let cfg = Arc::from(cfg);
+        asks.iter().map(|ask| self.master.execute_as(&cfg, ask, self.time_micros)).collect()
     }
 
     fn advance(&mut self, span: Duration) {

@@ -109,12 +109,13 @@ impl Bench for RedisBench {
         self.time_micros
     }
 
-    fn execute(&mut self, cfg: &str, ask: &Ask) -> Reply {
+    fn execute_all(&mut self, cfg: &str, asks: &[Ask]) -> Vec<Reply> {
         let (connection, _) = self.connections.get_mut(cfg).expect("a known deployment");
-        let sent = connection.link.send(vec![ask.clone()]);
+        let sent = connection.link.send(asks.to_vec());
         let answered = async { tokio::time::timeout(PATIENCE, sent).await };
         let replies = self.runtime.block_on(answered).expect("the server answers in time");
-        replies.into_iter().next().expect("a reply an ask")
+        assert_eq!(replies.len(), asks.len(), "a reply an ask");
+        replies
     }
 
     fn advance(&mut self, span: Duration) {

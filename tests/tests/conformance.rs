@@ -104,6 +104,7 @@ on_every_backend! {
     a_scan_misses_nothing_that_is_there_throughout
     a_notice_counts_its_listeners
     a_vote_says_how_many_listen
+    of_votes_sent_together_each_says_who_listens_to_its_own
 }
 
 type Master<'a> = &'a mut dyn Bench;
@@ -1295,6 +1296,18 @@ fn a_vote_says_how_many_listen(master: Master<'_>) {
     assert_eq!(reply.body, Body::Ok { info_ballot: again, listeners: 2 });
 }
 
+fn of_votes_sent_together_each_says_who_listens_to_its_own(master: Master<'_>) {
+    master.adopt();
+    master.listen(&stranger());
+    let ballot = master.ballot(1);
+    let at = |resource| Acquiring { resource, ..acquire("A", ballot) };
+    let requests = [at(resource()), at(stranger())].map(Request::from);
+    let asks = requests.map(|request| ask(master.run(), Window::ANY, request));
+    let votes = master.execute_all(OURS, &asks).into_iter().map(|reply| reply.body);
+    let vote = |listeners| Body::Ok { info_ballot: ballot, listeners };
+    assert_eq!(votes.collect::<Vec<_>>(), [vote(0), vote(1)]);
+}
+
 async fn connect(connector: &mut dyn Connector) -> (Connection, UnboundedReceiver<Event>) {
     let (events, happening) = unbounded_channel();
     (connector.connect(events).await.expect("the master answers"), happening)
@@ -1355,6 +1368,34 @@ async fn a_release_tells_whoever_listens(connector: &mut dyn Connector) {
     for notice in [notice(Change::Released), last] {
         assert_eq!(next(&mut heard).await, Event::Notice(resource(), notice));
     }
+}
+
+/// Of two that are given back together, each is told to its own listeners.
+async fn releases_sent_together_are_told_apart(connector: &mut dyn Connector) {
+    let (mut listening, mut heard) = connect(connector).await;
+    let (mut speaking, _silence) = connect(connector).await;
+    listening.link.subscribe(&stranger());
+    assert_eq!(next(&mut heard).await, Event::Subscribed(stranger()));
+    let wall = Ballot(holdfast_server::clock::now().wall_micros);
+    let run = speaking.session.run.clone();
+    let asks = |requests: [Request; 2]| {
+        requests.map(|request| ask(run.clone(), Window::ANY, request)).to_vec()
+    };
+    let acquire = |resource| Acquiring { resource, ..acquire("A", wall) };
+    let acquires = asks([acquire(resource()).into(), acquire(stranger()).into()]);
+    for vote in timeout(PATIENCE, speaking.link.send(acquires)).await.expect("in time") {
+        assert!(matches!(vote.body, Body::Ok { .. }), "{vote:?}");
+    }
+    let mut elsewhere = release("A", wall, Ballot::ZERO);
+    if let Request::Release { resource, .. } = &mut elsewhere {
+        *resource = stranger();
+    }
+    let releases = asks([release("A", wall, Ballot::ZERO), elsewhere]);
+    for deleted in timeout(PATIENCE, speaking.link.send(releases)).await.expect("in time") {
+        assert_eq!(deleted.body, Body::Released(Deletion::Deleted));
+    }
+    assert_eq!(next(&mut heard).await, Event::Notice(stranger(), notice(Change::Released)));
+    assert!(heard.try_recv().is_err(), "of the other nobody is told");
 }
 
 /// Told are those who listen elsewhere; an asker that listens alone is not.
@@ -1421,6 +1462,7 @@ async fn notices_of_memory_masters_arrive_as_they_were_sent() {
     a_subscriber_hears_exactly_the_notice(&mut master).await;
     a_release_tells_whoever_listens(&mut master).await;
     a_release_tells_nobody_but_others(&mut master).await;
+    releases_sent_together_are_told_apart(&mut master).await;
     ten_thousand_subscriptions_come_at_once(&mut master).await;
 }
 
@@ -1435,6 +1477,7 @@ async fn notices_of_redis_arrive_as_they_were_sent() {
     send(&mut connection, Request::Adopt { incident, base: Ballot(1) }).await;
     a_release_tells_whoever_listens(&mut master).await;
     a_release_tells_nobody_but_others(&mut master).await;
+    releases_sent_together_are_told_apart(&mut master).await;
     ten_thousand_subscriptions_come_at_once(&mut master).await;
     let counted: String = server.command(&["INFO", "commandstats"]).await.unwrap();
     let calls = counted.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));

@@ -3,10 +3,10 @@
 //! conformance suite thought of.
 //!
 //! The universe is small so that things meet: three resources of which two share a bucket, three
-//! leases, ballots on a grid around TIME, three incidents.
+//! leases, ballots on a grid around TIME, three incidents. Asks come alone or several together.
 
 use holdfast_engine::{
-    Ballot, Body, Change, Claim, Incident, LeaseHash, Mutant, Mutants, Nonce, Notice, Renewal,
+    Ask, Ballot, Body, Change, Claim, Incident, LeaseHash, Mutant, Mutants, Nonce, Notice, Renewal,
     Reply, Request, Resource, RunId, Standing, Window,
 };
 use holdfast_tests::masters::{
@@ -111,7 +111,8 @@ enum Step {
         process: Process,
         cfg: &'static str,
         window: Time,
-        message: Message,
+        /// Sent together.
+        messages: Vec<Message>,
     },
     /// Observes, and adopts whatever incident is on record.
     Recover {
@@ -172,18 +173,21 @@ struct Voting {
 }
 
 impl Step {
-    /// Its replies; two, if it asks twice.
+    /// Its replies; several, if it asks several times.
     fn apply(&self, bench: &mut dyn Bench, former: &mut RunId) -> Vec<Reply> {
         match self {
-            Self::Ask { process, cfg, window, message } => {
+            Self::Ask { process, cfg, window, messages } => {
                 let run = match process {
                     Process::Present => bench.run(),
                     Process::Former => former.clone(),
                     Process::Nobody => RunId("nobody".into()),
                 };
                 let time = bench.time_micros();
-                let ask = ask(run, window.bounds(time), message.request(time));
-                vec![bench.execute(cfg, &ask)]
+                let ask = |message: &Message| {
+                    ask(run.clone(), window.bounds(time), message.request(time))
+                };
+                let asks: Vec<Ask> = messages.iter().map(ask).collect();
+                bench.execute_all(cfg, &asks)
             }
             Self::Recover { incident, base } => {
                 let base = ballot(*base, bench.time_micros());
@@ -325,9 +329,17 @@ fn step() -> impl Strategy<Value = Step> {
         8 => Just(Time::Any), 4 => Just(Time::Now),
         1 => Just(Time::Earlier), 1 => Just(Time::Later)
     ];
-    let ask = (process, cfg, window, message());
-    let ask =
-        ask.prop_map(|(process, cfg, window, message)| Step::Ask { process, cfg, window, message });
+    let messages = prop_oneof![
+        2 => message().prop_map(|message| vec![message]),
+        1 => prop::collection::vec(message(), 2..12)
+    ];
+    let ask = (process, cfg, window, messages);
+    let ask = ask.prop_map(|(process, cfg, window, messages)| Step::Ask {
+        process,
+        cfg,
+        window,
+        messages,
+    });
     let recover = (1..=3u64, steps());
     let recover = recover.prop_map(|(incident, base)| Step::Recover { incident, base });
     let micros = prop_oneof![0..2_000u64, 0..300_000u64, 0..3_000_000u64];

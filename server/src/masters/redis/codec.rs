@@ -8,8 +8,7 @@ use super::scripts::{SCRIPTS, Source};
 use crate::config::{PROTOCOL_VERSION, differences};
 use crate::masters::MISFIT;
 use holdfast_engine::{
-    Ask, Ballot, Body, Deletion, Incident, Occupant, Reply, Request, Resource, Standing,
-    Window,
+    Ask, Ballot, Body, Deletion, Incident, Occupant, Reply, Request, Resource, Standing, Window,
 };
 use redis::{Cmd, Value};
 use std::sync::Arc;

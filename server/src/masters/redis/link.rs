@@ -60,7 +60,8 @@ impl Link for RedisLink {
             let mut replies = unknown(requests.len(), "answers are missing");
             for (places, answer) in calls.iter().zip(answers) {
                 let requests: Vec<&Request> = places.iter().map(|at| &requests[*at]).collect();
-                for (at, reply) in places.iter().zip(codec::replies(&requests, answer, &deployment)) {
+                for (at, reply) in places.iter().zip(codec::replies(&requests, answer, &deployment))
+                {
                     replies[*at] = reply;
                 }
             }

@@ -1,6 +1,6 @@
 -- Votes for leases, or says why not: for each as if it had come alone, one after the other.
 -- Source: docs/protocol.md, "Acquire"; many in one call: docs/adr/0011.
--- KEYS  1 state   2... a lock each, no two of them the same
+-- KEYS  1 state   2... a lock each, no two of them with one floor field
 -- ARGV  1 run   2 cfg   3 lo   4 hi   5 skew (microseconds)
 --       6 channel of all who listen   7 how many of them the asker is
 --       8... a floor field each, then a channel each, then each: ballot, ttl (ms), record to be
@@ -34,12 +34,11 @@ elseif now_number < tonumber(ARGV[3]) or now_number > tonumber(ARGV[4]) then
   code = 'LATE'
 end
 
--- Locks that share a floor field raise it together, once.
-local floors, raised = {}, {}
+local raised = {}
 
 local function vote(i, at)
   local field = ARGV[7 + i]
-  local eff = floors[field] or st[4 + i] or '0'
+  local eff = st[4 + i] or '0'
   local floor_number = tonumber(eff)
   local eff_number = floor_number
   if base_number > floor_number then eff, eff_number = base, base_number end
@@ -79,7 +78,6 @@ local function vote(i, at)
   if done.err then return done end
 
   if ballot_number > floor_number then
-    floors[field] = ballot
     raised[#raised + 1] = field
     raised[#raised + 1] = ballot
   end

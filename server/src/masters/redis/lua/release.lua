@@ -1,6 +1,6 @@
 -- Gives leases back: deletes each unless it has been granted anew since the token, and says so.
 -- Source: docs/protocol.md, "Release"; many in one call: docs/adr/0011.
--- KEYS  1 state   2... a lock each, no two of them the same
+-- KEYS  1 state   2... a lock each, no two of them with one floor field
 -- ARGV  1 run   2 cfg   3 channel of all who listen   4 how many of them the asker is
 --       5... a floor field each, then a channel each, then each: lease, token, ballot ('0...': no
 --       barrier), notice, how many of its listeners the asker is
@@ -17,16 +17,15 @@ if call('PUBSUB', 'NUMSUB', ARGV[3])[2] > tonumber(ARGV[4]) then
 end
 local base = st[3] or '0'
 local base_number = tonumber(base)
--- Locks that share a floor field raise it together, once.
-local floors, raised, gone, notices = {}, {}, {}, {}
+local raised, gone, notices = {}, {}, {}
 
 local function release(i, at)
   if dropped then return 'DROPPED 0' end
   local field, lease, token, ballot = ARGV[4 + i], ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local eff = floors[field] or st[3 + i] or '0'
+  local eff = st[3 + i] or '0'
   local ballot_number, eff_number = tonumber(ballot), tonumber(eff)
   if ballot_number > eff_number then
-    eff, eff_number, floors[field] = ballot, ballot_number, ballot
+    eff, eff_number = ballot, ballot_number
     raised[#raised + 1] = field
     raised[#raised + 1] = ballot
   end
