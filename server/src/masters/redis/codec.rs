@@ -3,14 +3,16 @@
 use super::calls;
 use super::connector::Deployment;
 use super::notices;
-use super::record::{ballot_text, info_bytes, lease_text, new_record, nonce_text, parse};
+use super::record::{ballot_text, lease_text, nonce_text, parse, write_info, write_new_record};
 use super::scripts::{SCRIPTS, Source};
 use crate::config::{PROTOCOL_VERSION, differences};
 use crate::masters::MISFIT;
 use holdfast_engine::{
-    Ask, Ballot, Body, Deletion, Incident, Occupant, Reply, Request, Resource, Standing, Window,
+    Ask, Ballot, Body, Deletion, Incident, LeaseHash, Nonce, Occupant, Reply, Request, Resource,
+    Standing, Window,
 };
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisWrite, Value};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ fn locks(source: &Source, asks: &[&Ask], deployment: &Deployment) -> Cmd {
     let mut cmd = Cmd::with_capacity(10 + 9 * asks.len(), 256 + 384 * asks.len());
     cmd.arg("EVALSHA").arg(&source.sha).arg(1 + asks.len()).arg(deployment.state_key());
     for resource in resources(asks) {
-        cmd.arg(deployment.lock_key(resource));
+        parts(&mut cmd, deployment.lock_key_parts(resource));
     }
     cmd.arg(&*asks[0].run.0).arg(&*deployment.fingerprint);
     cmd
@@ -84,13 +86,13 @@ fn locks(source: &Source, asks: &[&Ask], deployment: &Deployment) -> Cmd {
 
 fn floor_fields(cmd: &mut Cmd, asks: &[&Ask]) {
     for resource in resources(asks) {
-        cmd.arg(floor_field(resource));
+        floor_field(cmd, resource);
     }
 }
 
 fn channels(cmd: &mut Cmd, asks: &[&Ask], deployment: &Deployment) {
     for resource in resources(asks) {
-        cmd.arg(deployment.channel(resource));
+        parts(cmd, deployment.channel_parts(resource));
     }
 }
 
@@ -105,8 +107,10 @@ fn times(cmd: &mut Cmd, window: Window, deployment: &Deployment) {
 /// A script about one lock.
 fn lock(source: &Source, ask: &Ask, resource: &Resource, deployment: &Deployment) -> Cmd {
     let mut cmd = evalsha(source, 2);
-    cmd.arg(deployment.lock_key(resource)).arg(deployment.state_key());
-    cmd.arg(&*ask.run.0).arg(&*deployment.fingerprint).arg(floor_field(resource));
+    parts(&mut cmd, deployment.lock_key_parts(resource));
+    cmd.arg(deployment.state_key());
+    cmd.arg(&*ask.run.0).arg(&*deployment.fingerprint);
+    floor_field(&mut cmd, resource);
     cmd
 }
 
@@ -124,59 +128,87 @@ fn evalsha(source: &Source, keys: usize) -> Cmd {
 }
 
 /// Where the state keeps the floor of a resource.
-fn floor_field(resource: &Resource) -> String {
-    ["f", &resource.bucket().to_string()].concat()
+fn floor_field(cmd: &mut Cmd, resource: &Resource) {
+    cmd.write_arg_fmt(format_args!("f{}", resource.bucket()));
+}
+
+fn parts(cmd: &mut Cmd, parts: [&str; 3]) {
+    written(cmd, |to| parts.iter().try_for_each(|part| to.write_all(part.as_bytes())));
+}
+
+/// An argument that is written piece by piece.
+fn written(cmd: &mut Cmd, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    write(&mut cmd.writer_for_next_arg()).expect("memory takes everything");
 }
 
 /// What a request says itself.
 fn row(cmd: &mut Cmd, request: &Request, deployment: &Deployment) {
     match request {
         Request::Acquire { claim, nonce, ballot } => {
-            cmd.arg(ballot_text(*ballot)).arg(millis(claim.ttl));
-            cmd.arg(new_record(claim, *nonce, *ballot));
+            ballots(cmd, [*ballot]);
+            cmd.arg(millis(claim.ttl));
+            written(cmd, |mut to| write_new_record(claim, *nonce, *ballot, &mut to));
         }
         Request::Extend { renewal, ballot } => {
-            cmd.arg(lease_text(renewal.lease)).arg(nonce_text(renewal.nonce));
-            cmd.arg(ballot_text(*ballot)).arg(millis(renewal.ttl));
-            cmd.arg(ballot_text(renewal.token));
+            attempt(cmd, renewal.lease, renewal.nonce);
+            ballots(cmd, [*ballot]);
+            cmd.arg(millis(renewal.ttl));
+            ballots(cmd, [renewal.token]);
             let metadata = renewal.metadata.as_deref().map(|metadata| [b"=", metadata].concat());
             cmd.arg(metadata.unwrap_or_default());
         }
         Request::Repair { renewal, ballot, info, info_ballot } => {
-            cmd.arg(lease_text(renewal.lease)).arg(nonce_text(renewal.nonce));
-            cmd.arg(ballot_text(*ballot)).arg(millis(renewal.ttl));
-            cmd.arg(ballot_text(renewal.token)).arg(ballot_text(*info_ballot));
-            cmd.arg(info_bytes(info));
+            attempt(cmd, renewal.lease, renewal.nonce);
+            ballots(cmd, [*ballot]);
+            cmd.arg(millis(renewal.ttl));
+            ballots(cmd, [renewal.token, *info_ballot]);
+            written(cmd, |mut to| write_info(info, &mut to));
         }
         Request::Cleanup { lease, nonce, ballot, .. } => {
-            cmd.arg(lease_text(*lease)).arg(nonce_text(*nonce)).arg(ballot_text(*ballot));
+            attempt(cmd, *lease, *nonce);
+            ballots(cmd, [*ballot]);
         }
         Request::Release { lease, token, ballot, notice, listens, .. } => {
-            cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
-            cmd.arg(notices::payload(*notice)).arg(u8::from(*listens));
+            cmd.arg(&lease_text(*lease)[..]);
+            ballots(cmd, [*token, *ballot]);
+            written(cmd, |mut to| notices::write_payload(*notice, &mut to));
+            cmd.arg(u8::from(*listens));
         }
         Request::Read { .. } => {}
         Request::Revoke { lease, token, ballot, .. } => {
-            cmd.arg(lease_text(*lease)).arg(ballot_text(*token)).arg(ballot_text(*ballot));
+            cmd.arg(&lease_text(*lease)[..]);
+            ballots(cmd, [*token, *ballot]);
         }
         Request::Scan { prefix, cursor, count } => {
             cmd.arg(cursor).arg("MATCH").arg(deployment.lock_pattern(prefix));
             cmd.arg("COUNT").arg((*count).max(1));
         }
         Request::Publish { resource, notice } => {
-            cmd.arg(deployment.channel(resource)).arg(notices::payload(*notice));
+            parts(cmd, deployment.channel_parts(resource));
+            written(cmd, |mut to| notices::write_payload(*notice, &mut to));
         }
         Request::Observe { incident } => {
             cmd.arg(incident_text(*incident)).arg(PROTOCOL_VERSION);
             cmd.arg(&*deployment.fingerprint_text);
         }
         Request::Adopt { incident, base } => {
-            cmd.arg(incident_text(*incident)).arg(ballot_text(*base));
+            cmd.arg(incident_text(*incident));
+            ballots(cmd, [*base]);
             cmd.arg(deployment.clock_skew.as_micros().to_string());
         }
         Request::Suspect { incident } => {
             cmd.arg(incident_text(*incident));
         }
+    }
+}
+
+fn attempt(cmd: &mut Cmd, lease: LeaseHash, nonce: Nonce) {
+    cmd.arg(&lease_text(lease)[..]).arg(&nonce_text(nonce)[..]);
+}
+
+fn ballots<const N: usize>(cmd: &mut Cmd, ballots: [Ballot; N]) {
+    for ballot in ballots {
+        cmd.arg(&ballot_text(ballot)[..]);
     }
 }
 

@@ -44,7 +44,11 @@ const NOTICE: &str = ":notice:";
 impl Deployment {
     /// Where the lock of a resource is.
     pub fn lock_key(&self, resource: &Resource) -> String {
-        [&self.key_prefix, resource.name(), &self.key_suffix].concat()
+        self.lock_key_parts(resource).concat()
+    }
+
+    pub(super) fn lock_key_parts<'a>(&'a self, resource: &'a Resource) -> [&'a str; 3] {
+        [&self.key_prefix, resource.name(), &self.key_suffix]
     }
 
     /// The resource whose lock is at this key. `None`: no lock can be there, because the key has
@@ -77,7 +81,11 @@ impl Deployment {
 
     /// Where notices about a resource are published.
     pub(super) fn channel(&self, resource: &Resource) -> String {
-        [&self.namespace, NOTICE, resource.name()].concat()
+        self.channel_parts(resource).concat()
+    }
+
+    pub(super) fn channel_parts<'a>(&'a self, resource: &'a Resource) -> [&'a str; 3] {
+        [&self.namespace, NOTICE, resource.name()]
     }
 
     /// Whoever listens to any resource listens here too. Nothing is published.

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use holdfast_engine::{Change, Down, Notice, Resource};
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
 use redis::{Msg, RedisResult};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -146,7 +147,7 @@ const LEASE_DIGITS: usize = 32;
 const NO_LEASE: &str = "-";
 
 /// A notice as it is published.
-pub(super) fn payload(notice: Notice) -> String {
+pub(super) fn write_payload(notice: Notice, to: &mut impl Write) -> io::Result<()> {
     let change = match notice.change {
         Change::Elected => "elected",
         Change::Updated => "updated",
@@ -154,8 +155,11 @@ pub(super) fn payload(notice: Notice) -> String {
         Change::Forced => "forced",
         Change::Awaited => "awaited",
     };
-    let lease = notice.lease.map_or_else(|| NO_LEASE.to_owned(), lease_text);
-    format!("{} {change} {lease}", notice.origin)
+    write!(to, "{} {change} ", notice.origin)?;
+    match notice.lease {
+        Some(lease) => to.write_all(&lease_text(lease)),
+        None => to.write_all(NO_LEASE.as_bytes()),
+    }
 }
 
 fn parse(payload: &str) -> Option<Notice> {
@@ -195,7 +199,9 @@ mod tests {
             for (lease, hex) in [(Some(lease), "ab".repeat(16)), (None, "-".to_owned())] {
                 let notice = Notice { origin: u64::MAX, change, lease };
                 let expected = format!("18446744073709551615 {text} {hex}");
-                assert_eq!(payload(notice), expected);
+                let mut payload = Vec::new();
+                write_payload(notice, &mut payload).unwrap();
+                assert_eq!(payload, expected.as_bytes());
                 assert_eq!(parse(&expected), Some(notice));
             }
         }

@@ -116,7 +116,7 @@ impl Operator {
             .arg(self.deployment.state_key())
             .arg(run)
             .arg(&self.deployment.fingerprint)
-            .arg(record::ballot_text(base))
+            .arg(&record::ballot_text(base)[..])
             .arg(PROTOCOL_VERSION)
             .arg(&self.deployment.fingerprint_text)
             .arg(self.deployment.clock_skew.as_micros().to_string())

@@ -9,59 +9,73 @@
 //! of another Redlock library.
 
 use holdfast_engine::{Ballot, Claim, Info, LeaseHash, Lock, Nonce};
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// A lease as the scripts see it.
-pub(super) fn lease_text(lease: LeaseHash) -> String {
-    hexadecimal(lease.as_bytes())
+pub(super) fn lease_text(lease: LeaseHash) -> [u8; 32] {
+    hexadecimal(u128::from_be_bytes(*lease.as_bytes()))
 }
 
 /// A nonce as the scripts see it: its kind (`a`cquired or `r`e-attached), then 60 bits of hex.
-pub(super) fn nonce_text(nonce: Nonce) -> String {
+pub(super) fn nonce_text(nonce: Nonce) -> [u8; 16] {
     if nonce == Nonce::SHARED {
-        return "0".repeat(16);
+        return [b'0'; 16];
     }
-    let kind = if nonce.is_reattached() { "r" } else { "a" };
-    let mut text = hexadecimal(&nonce.to_bits().to_be_bytes());
-    text.replace_range(..1, kind);
+    let mut text = hexadecimal(u128::from(nonce.to_bits()));
+    text[0] = if nonce.is_reattached() { b'r' } else { b'a' };
     text
 }
 
 /// A ballot as the scripts see it.
-pub(super) fn ballot_text(ballot: Ballot) -> String {
-    let digits = ballot.0.to_string();
-    // A time of this century in microseconds has them all.
-    if digits.len() == 16 { digits } else { format!("{digits:0>16}") }
+pub(super) fn ballot_text(ballot: Ballot) -> [u8; 16] {
+    decimal(ballot.0)
 }
 
-/// Written for every master of every call: `format!` takes several times as long.
-fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
-}
+// Written for every master of every call: `format!` takes several times as long.
 
-/// The record of a lock that is granted where there is none.
-pub(super) fn new_record(claim: &Claim, nonce: Nonce, ballot: Ballot) -> Vec<u8> {
-    let ballot = ballot_text(ballot);
-    let mut bytes = Vec::with_capacity(192);
-    for field in ["HF1", &lease_text(claim.lease), &nonce_text(nonce)] {
-        bytes.extend_from_slice(field.as_bytes());
+fn hexadecimal<const N: usize>(mut number: u128) -> [u8; N] {
+    let mut text = [0; N];
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
     }
+    text
+}
+
+/// The last digits, if there are more.
+fn decimal<const N: usize>(mut number: u64) -> [u8; N] {
+    let mut text = [0; N];
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    text
+}
+
+/// The record of a lock that is granted where there is none, piece by piece.
+pub(super) fn write_new_record(
+    claim: &Claim,
+    nonce: Nonce,
+    ballot: Ballot,
+    to: &mut impl Write,
+) -> io::Result<()> {
+    to.write_all(b"HF1")?;
+    to.write_all(&lease_text(claim.lease))?;
+    to.write_all(&nonce_text(nonce))?;
     // First, ballot, token and the ballot of its info.
     for _ in 0..4 {
-        bytes.extend_from_slice(ballot.as_bytes());
+        to.write_all(&ballot_text(ballot))?;
     }
-    bytes.extend_from_slice(format!("{:010}", claim.ttl.as_millis()).as_bytes());
-    bytes.extend_from_slice(&info_bytes(&claim.info));
-    bytes
+    to.write_all(&decimal::<10>(claim.ttl.as_millis() as u64))?;
+    write_info(&claim.info, to)
 }
 
 /// The last fields of a record.
-pub(super) fn info_bytes(info: &Info) -> Vec<u8> {
-    let mut bytes = format!("{:03}{}", info.holder.len(), info.holder).into_bytes();
-    bytes.extend_from_slice(&info.metadata);
-    bytes
+pub(super) fn write_info(info: &Info, to: &mut impl Write) -> io::Result<()> {
+    to.write_all(&decimal::<3>(info.holder.len() as u64))?;
+    to.write_all(info.holder.as_bytes())?;
+    to.write_all(&info.metadata)
 }
 
 /// Reads a record. `None`: not one of ours.
@@ -120,14 +134,21 @@ fn parse_nonce(field: &[u8]) -> Option<Nonce> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_engine::Resource;
+
+    const BALLOT: Ballot = Ballot(1_800_000_000_000_001);
 
     fn record(nonce: Nonce, holder: &str) -> Vec<u8> {
-        let lease = lease_text(LeaseHash::of("secret"));
-        let (first, ballot) = (ballot_text(Ballot(7)), ballot_text(Ballot(1_800_000_000_000_001)));
-        let nonce = nonce_text(nonce);
-        let head = format!("HF1{lease}{nonce}{first}{ballot}{ballot}{first}0000010000");
         let info = Info { holder: holder.into(), metadata: [0, 255, 1].as_slice().into() };
-        [head.into_bytes(), info_bytes(&info)].concat()
+        let claim = Claim {
+            resource: Resource::new("r"),
+            lease: LeaseHash::of("secret"),
+            ttl: Duration::from_secs(10),
+            info,
+        };
+        let mut record = Vec::new();
+        write_new_record(&claim, nonce, BALLOT, &mut record).unwrap();
+        record
     }
 
     #[test]
@@ -137,13 +158,22 @@ mod tests {
                 let lock = parse(&record(nonce, holder)).unwrap();
                 assert_eq!(lock.lease, LeaseHash::of("secret"));
                 assert_eq!(lock.nonce, nonce);
-                assert_eq!(lock.first, Ballot(7));
-                assert_eq!(lock.token, Ballot(1_800_000_000_000_001));
+                let ballots = [lock.first, lock.ballot, lock.token, lock.info_ballot];
+                assert_eq!(ballots, [BALLOT; 4]);
                 assert_eq!(lock.ttl, Duration::from_secs(10));
                 assert_eq!(&*lock.info.holder, holder);
                 assert_eq!(&*lock.info.metadata, &[0, 255, 1]);
             }
         }
+    }
+
+    #[test]
+    fn numbers_have_the_width_of_their_fields() {
+        assert_eq!(&ballot_text(Ballot(70)), b"0000000000000070");
+        assert_eq!(&lease_text(LeaseHash::from_bytes([0xa1; 16])), &b"a1".repeat(16)[..]);
+        assert_eq!(&nonce_text(Nonce::SHARED), b"0000000000000000");
+        assert_eq!(&nonce_text(Nonce::acquired(0xbcd)), b"a000000000000bcd");
+        assert_eq!(&nonce_text(Nonce::reattached(1)), b"r000000000000001");
     }
 
     #[test]
