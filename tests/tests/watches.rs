@@ -3,7 +3,7 @@
 
 use holdfast_engine::{
     Answer, Ballot, Call, CallId, Change, Doubt, Ending, Forced, HoldEvent, LeaseHash, Liveness,
-    Loss, LostBy, MasterId, Params, Resource, Seen,
+    Loss, LostBy, MasterId, Notice, Params, Resource, Seen,
 };
 use holdfast_tests::world::{World, acquire, extend, hold, params, release};
 use std::collections::BTreeSet;
@@ -226,6 +226,40 @@ fn a_watch_and_a_waiter_share_a_subscription() {
     world.hang_up(0, holder);
     world.granted(waiter);
     assert!(world.now - began < ms(20), "{:?}", world.now - began);
+}
+
+/// A reading may overtake the notice of a release: that a lease is gone before its time is not told
+/// before the notice had time to come.
+#[test]
+fn a_notice_that_was_overtaken_is_waited_for() {
+    let resource = Resource::new("r");
+    for comes in [true, false] {
+        let mut world = without_polling(3, 2);
+        world.watch(1, "r");
+        let id = world.acquire(0, "r", "a", Duration::ZERO);
+        let token = world.token(id);
+        world.until_view(1, "r", leads(token));
+        world.deaf.insert(1);
+        let id = world.call(0, release("r", "a", token));
+        world.answer(id);
+        let now = world.clocks_of(1);
+        world.replicas[1].handle_look(&resource, now);
+        world.run_for(ms(10));
+        assert!(leads(token)(&world.views(1, "r").last().unwrap().state), "it is waited for");
+        if comes {
+            let lease = Some(LeaseHash::of("a"));
+            let notice = Notice { origin: 4_711, change: Change::Released, lease };
+            let now = world.clocks_of(1);
+            world.replicas[1].handle_notice(&resource, notice, now);
+            world.until_view(1, "r", vacant(Ending::Released));
+        } else {
+            world.until_view(1, "r", vacant(Ending::Expired));
+        }
+        world.run_for(secs(1));
+        let vacancies =
+            world.views(1, "r").iter().filter(|view| !leads(token)(&view.state)).count();
+        assert_eq!(vacancies, 2, "before and after: {:?}", world.views(1, "r"));
+    }
 }
 
 #[test]

@@ -71,6 +71,12 @@ impl History {
         }
     }
 
+    /// Nobody holds it although what was read last had not run out at `at`, and no notice says why.
+    pub(crate) fn awaits_a_notice(&self, seen: &Seen, at: Instant) -> bool {
+        let is_early = self.expires.is_some_and(|expires| at + SAME_EXPIRY < expires);
+        is_early && matches!(seen, Seen::Vacant(Ending::Expired))
+    }
+
     /// What the next reading shows, begun at `began`. The term and the published value of a lease never go
     /// back.
     pub(crate) fn see(&mut self, leadership: Leadership, began: Instant) -> Seen {

@@ -122,6 +122,16 @@ impl Core {
         Arc::clone(&self.slots[master.index()].reset)
     }
 
+    /// Do some watches sleep that are to be woken?
+    pub fn is_behind(&self) -> bool {
+        self.hub.is_behind()
+    }
+
+    /// Wakes some of them.
+    pub fn wake_some(&mut self) {
+        self.hub.wake_some();
+    }
+
     /// What a caller or a master says next; `None`: every [`Handle`] is gone.
     pub fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrival>> {
         if let Poll::Ready(Some(batch)) = self.in_flight.poll_next_unpin(cx) {

@@ -8,7 +8,7 @@ use crate::masters::Connector;
 use crate::telemetry::Traces;
 use futures_util::FutureExt;
 use holdfast_engine::{Instant, MasterId, Params};
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,7 @@ impl Driver {
                     self.core.link_event(master, event, clock::now());
                 }
                 () = &mut self.timer, if self.armed.is_some() => self.time_passed().await,
+                () = ready(()), if self.core.is_behind() => self.core.wake_some(),
             }
             // A driver that never runs out of work must not forget the time.
             if self.armed.is_some_and(|due| clock::now().boot >= due) {

@@ -4,7 +4,7 @@
 use super::handle::{Closed, Handle, Message};
 use crate::telemetry::Parent;
 use holdfast_engine::{Ballot, Instant, Resource, View};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -55,15 +55,25 @@ impl Drop for Watch {
     }
 }
 
+/// So many watches wake at the same time. All at once would keep everybody else waiting, and what they
+/// say from being written, until the last of thousands has spoken.
+const TOGETHER: usize = 256;
+
 /// The upstream watches of this replica.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
     watched: HashMap<Resource, Watched>,
+    /// Some of their watches have not been woken yet.
+    behind: VecDeque<Resource>,
 }
 
 #[derive(Debug)]
 struct Watched {
-    sender: watch::Sender<Option<Arc<View>>>,
+    /// Each wakes at most [`TOGETHER`]; never empty.
+    groups: Vec<watch::Sender<Option<Arc<View>>>>,
+    /// The groups from here on are still to be woken.
+    woken: usize,
+    latest: Option<Arc<View>>,
     /// Some wait for a reading that begins from then on, whether it shows anything new or not: since
     /// when the first of them, and the last.
     awaited: Option<(Instant, Instant)>,
@@ -90,12 +100,13 @@ impl Hub {
     ) -> (Views, Joined) {
         let Some(watched) = self.watched.get_mut(resource) else {
             let (sender, views) = watch::channel(None);
-            self.watched.insert(resource.clone(), Watched { sender, awaited: None });
+            let watched = Watched { groups: vec![sender], woken: 1, latest: None, awaited: None };
+            self.watched.insert(resource.clone(), watched);
             return (views, Joined::First);
         };
-        let mut views = watched.sender.subscribe();
+        let mut views = watched.subscribe();
         views.mark_changed();
-        let newest = views.borrow().as_ref().map_or(Ballot::ZERO, |view| view.newest);
+        let newest = watched.latest.as_ref().map_or(Ballot::ZERO, |view| view.newest);
         let ahead = newest < after;
         if ahead {
             watched.awaited = Some((watched.awaited.map_or(now, |(first, _)| first), now));
@@ -105,26 +116,53 @@ impl Hub {
 
     /// One fewer; true: it was the last.
     pub(super) fn leave(&mut self, resource: &Resource) -> bool {
-        let watched = self.watched.get(resource);
-        let unwatched = watched.is_some_and(|watched| watched.sender.receiver_count() == 0);
+        let unwatched = self
+            .watched
+            .get(resource)
+            .is_some_and(|watched| watched.groups.iter().all(|group| group.receiver_count() == 0));
         if unwatched {
             self.watched.remove(resource);
         }
         unwatched
     }
 
-    /// A reading: watches wake only if it differs from the one before.
+    /// A reading: watches wake only if it differs from the one before, the first of them at once.
     pub(super) fn show(&mut self, resource: &Resource, view: Arc<View>) {
-        let Some(Watched { sender, awaited }) = self.watched.get_mut(resource) else { return };
-        let is_awaited = awaited.is_some_and(|(first, _)| view.as_of >= first);
-        if awaited.is_some_and(|(_, last)| view.as_of >= last) {
-            *awaited = None;
+        let Some(watched) = self.watched.get_mut(resource) else { return };
+        let is_awaited = watched.awaited.is_some_and(|(first, _)| view.as_of >= first);
+        if watched.awaited.is_some_and(|(_, last)| view.as_of >= last) {
+            watched.awaited = None;
         }
-        sender.send_if_modified(|before| {
-            let differs = before.as_ref().is_none_or(|before| !before.shows_the_same(&view));
-            *before = Some(view);
-            differs || is_awaited
-        });
+        let before = watched.latest.replace(Arc::clone(&view));
+        let differs = before.is_none_or(|before| !before.shows_the_same(&view));
+        if differs || is_awaited {
+            if watched.is_behind() {
+                self.behind.retain(|other| other != resource);
+            }
+            watched.woken = 0;
+            self.behind.push_front(resource.clone());
+            self.wake_some();
+        } else {
+            watched.refresh();
+        }
+    }
+
+    /// Do some watches sleep that are to be woken?
+    pub(super) fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// Wakes the next of them, a group.
+    pub(super) fn wake_some(&mut self) {
+        let Some(resource) = self.behind.pop_front() else { return };
+        // Nobody may be left, or others have come since.
+        let Some(watched) = self.watched.get_mut(&resource) else { return };
+        let Some(group) = watched.groups.get(watched.woken) else { return };
+        group.send_replace(watched.latest.clone());
+        watched.woken += 1;
+        if watched.is_behind() {
+            self.behind.push_back(resource);
+        }
     }
 
     /// All watches end.
@@ -133,6 +171,47 @@ impl Hub {
         // The same in every run of a simulation.
         resources.sort_unstable();
         resources
+    }
+}
+
+impl Watched {
+    /// A place in a group that has one.
+    fn subscribe(&mut self) -> Views {
+        let room = |group: &watch::Sender<_>| group.receiver_count() < TOGETHER;
+        match self.groups.iter().position(room) {
+            Some(index) => {
+                let group = &self.groups[index];
+                // Its turn to wake may be still to come.
+                group.send_if_modified(|view| {
+                    view.clone_from(&self.latest);
+                    false
+                });
+                group.subscribe()
+            }
+            None => {
+                let (group, views) = watch::channel(self.latest.clone());
+                self.groups.push(group);
+                // Nobody in it sleeps.
+                if self.woken + 1 == self.groups.len() {
+                    self.woken += 1;
+                }
+                views
+            }
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.woken < self.groups.len()
+    }
+
+    /// Nobody wakes for it, and who looks sees it.
+    fn refresh(&self) {
+        for group in &self.groups {
+            group.send_if_modified(|view| {
+                view.clone_from(&self.latest);
+                false
+            });
+        }
     }
 }
 
@@ -188,6 +267,38 @@ mod tests {
         assert!(is_woken(&mut another));
         hub.show(&r, vacant(7));
         assert!(!is_woken(&mut another));
+    }
+
+    #[test]
+    fn many_wake_a_group_at_a_time_and_all_of_them_to_the_latest() {
+        let (mut hub, r) = (Hub::default(), Resource::new("r"));
+        let mut many: Vec<Views> =
+            (0..2 * TOGETHER + 1).map(|_| hub.join(&r, Ballot(0), at(1)).0).collect();
+        many.iter_mut().for_each(Views::mark_unchanged);
+        let woken = |many: &mut [Views]| many.iter_mut().map(is_woken).filter(|it| *it).count();
+
+        hub.show(&r, vacant(1));
+        assert!(hub.is_behind());
+        assert_eq!(woken(&mut many), TOGETHER);
+        // What comes in between reaches those that sleep still, and all the others anew.
+        let state = Seen::Vacant(Ending::Released);
+        let news = View { newest: Ballot(4), state, as_of: at(2) };
+        hub.show(&r, Arc::new(news));
+        let (newcomer, _) = hub.join(&r, Ballot(0), at(2));
+        assert_eq!(newcomer.borrow().as_ref().unwrap().newest, Ballot(4));
+        assert_eq!(woken(&mut many), TOGETHER);
+        hub.wake_some();
+        hub.wake_some();
+        assert_eq!(woken(&mut many), TOGETHER + 1);
+        assert!(!hub.is_behind());
+        for views in &many {
+            assert_eq!(views.borrow().as_ref().unwrap().newest, Ballot(4));
+        }
+
+        drop(many);
+        assert!(!hub.leave(&r));
+        drop(newcomer);
+        assert!(hub.leave(&r));
     }
 
     #[test]

@@ -31,10 +31,15 @@ pub(super) struct Watch {
     armed: Option<Instant>,
     /// Readings in a row that showed nothing certain.
     doubts: u32,
+    /// A notice that should have come before the last reading has been waited for.
+    waited: bool,
 }
 
 /// Masters that change hands show different things for a moment: that is no news.
 const FLEETING: u32 = 3;
+
+/// A notice and what it is about go different ways: one that is overtaken comes within this time.
+const OVERTAKEN: Duration = Duration::from_millis(20);
 
 /// A reading for a watch.
 #[derive(Debug)]
@@ -140,12 +145,17 @@ impl Replica {
             Seen::Unknown(_) => now.boot + (pause * 2_u32.pow(watch.doubts.min(8))).min(POLL),
         };
         let disagree = matches!(state, Seen::Unknown(Doubt::Disagreement));
+        let wait = watch.history.awaits_a_notice(&state, now.boot) && !watch.waited;
+        watch.waited = wait || (watch.waited && !matches!(state, Seen::Led(_)));
+        if wait {
+            watch.next = now.boot + OVERTAKEN;
+        }
         let (doubts, stale) = (watch.doubts, watch.stale);
-        if !disagree || doubts >= FLEETING {
+        if !wait && (!disagree || doubts >= FLEETING) {
             let view = View { state, as_of: *began, newest };
             self.outputs.push_back(Output::View(resource.clone(), Arc::new(view)));
         }
-        match stale {
+        match stale && !wait {
             true => self.look(resource, now),
             false => self.arm_watch(resource),
         }
