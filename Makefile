@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint model sim mutants chaos fuzz bench image chart fmt
+.PHONY: help run test lint counts model sim mutants chaos fuzz bench image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -16,7 +16,7 @@ MINUTES ?= 10
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint chaos fuzz bench image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint counts chaos fuzz bench image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,14 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 	cargo-deny --offline --locked check --hide-inclusion-graph licenses bans sources
 	cargo clippy --workspace --all-targets $(FEATURES) --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(FEATURES) --locked
+
+# The engine as a release has it, by itself; what counts is built as by `make test`, so that it is there already.
+counts: ## count the instructions of the hot paths, and hold them to what is recorded; RECORD=yes to record them
+	@$(SETUP)/redis.sh
+	@$(SETUP)/valgrind.sh
+	cargo build --release --locked --quiet -p holdfast-counts-engine
+	cargo build --workspace --bin holdfast-counts $(FEATURES) --locked --quiet
+	@$${CARGO_TARGET_DIR:-target}/debug/holdfast-counts $(if $(RECORD),--record)
 
 model: ## check the protocol's model; ROWS="u t6 ..." for some rows, ROWS=all for the largest too, TRACE=1 for traces
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
