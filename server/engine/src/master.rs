@@ -322,9 +322,11 @@ impl Master {
 
     /// The incident that may be adopted now, on the process that is connected.
     pub(crate) fn adoption_due(&self, params: &Params, now: Instant) -> Option<Incident> {
-        let run = self.run()?;
+        if self.vote != Vote::Quarantined {
+            return None;
+        }
         let (measured, incident) = self.stopwatch.due(params.quarantine(), now)?;
-        (*measured == run && self.vote == Vote::Quarantined).then_some(incident)
+        (*measured == self.run()?).then_some(incident)
     }
 
     /// Brings the next probe forward to the end of the quarantine: that probe is the adoption.

@@ -11,8 +11,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// How far a figure may be from what is recorded, in percent: three times what they differ by from run to run.
-const TOLERANCE: f64 = 3.0;
+/// How far a figure may be from what is recorded, in percent: several times what they differ by from run
+/// to run.
+const TOLERANCE: f64 = 5.0;
 /// The same where it was recorded with another compiler or another Redis.
 const TOLERANCE_OTHER_TOOLS: f64 = 15.0;
 
@@ -151,11 +152,11 @@ mod tests {
     fn more_than_the_tolerance_is_refused_in_either_direction() {
         for (count, refused) in [
             (900, true),
-            (969, true),
-            (970, false),
+            (949, true),
+            (950, false),
             (1_000, false),
-            (1_030, false),
-            (1_031, true),
+            (1_050, false),
+            (1_051, true),
             (1_100, true),
         ] {
             assert_eq!(is_refused("rustc 1", count), refused, "{count}");
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_complaint_says_what_is_to_be_known() {
         let (before, now) = (record("r", &[("a", 1_000)]), record("r", &[("a", 1_100)]));
-        let said = "engine a: 1100 instructions, 1000 recorded: +10.0 %, and 3 % may be";
+        let said = "engine a: 1100 instructions, 1000 recorded: +10.0 %, and 5 % may be";
         assert_eq!(complaints(&before, &now), [said]);
     }
 

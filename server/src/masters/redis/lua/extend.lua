@@ -65,16 +65,18 @@ local function vote(i, at)
     info_ballot = ballot
   end
   -- Expiry never shrinks. What is left is at most the stored figure, so it need not be asked for.
-  if tonumber(ttl) < tonumber(sub(lock, 116, 125)) then
+  local padded, stored = sub('000000000' .. ttl, -10), sub(lock, 116, 125)
+  if padded ~= stored and tonumber(ttl) < tonumber(stored) then
     ttl = math.max(tonumber(ttl), call('PTTL', key))
+    padded = sub('000000000' .. ttl, -10)
   end
 
-  local old_number = tonumber(old)
+  -- Mostly the last one that touched the bucket was this lock's.
+  local old_number = old == st[4 + i] and floor_number or tonumber(old)
   local highest, highest_number = old, old_number
   if ballot_number > old_number then highest, highest_number = ballot, ballot_number end
   local done = redis.pcall('SET', key, sub(lock, 1, 35) .. nonce .. first .. highest
-    .. (newest == token and token or higher(newest, token)) .. info_ballot .. sub('000000000' .. ttl, -10) .. info,
-    'PX', ttl)
+    .. (newest == token and token or higher(newest, token)) .. info_ballot .. padded .. info, 'PX', ttl)
   if done.err then return done end
 
   if ballot_number > old_number and ballot_number > floor_number then
