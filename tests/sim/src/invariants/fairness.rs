@@ -46,6 +46,10 @@ impl Invariant for Fairness {
                     !same || other.resource != resource
                 });
                 let retries = !self.known.insert(LeaseName::clone(&lease));
+                // Asked for at two replicas, it may be granted at one because the other has done so.
+                for other in self.waiting.values_mut() {
+                    other.retries |= other.lease == lease && other.resource == resource;
+                }
                 let waiter = Waiter { arrival, replica, resource, lease, patient, retries };
                 self.waiting.insert(*op, waiter);
             }
