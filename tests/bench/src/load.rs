@@ -27,6 +27,9 @@ pub(crate) const MEASURED: &str = "measured";
 
 /// How long the workers may take to end: what waits for a lock must get it first.
 const ENDING: Duration = Duration::from_secs(60);
+/// So long a load stays when it has said that measuring is over: the CPU time of a process that is gone
+/// cannot be read.
+const CLOSING: Duration = Duration::from_millis(200);
 /// After an error, so that a server that is gone is not asked a million times.
 const AFTER_ERROR: Duration = Duration::from_millis(5);
 
@@ -117,6 +120,7 @@ pub(crate) async fn drive<W: Worker>(workers: Vec<W>, plan: &Plan) -> Result<Fig
     stage.enter(Phase::Over);
     let lasted = began.elapsed();
     output::result(MEASURED);
+    sleep(CLOSING).await;
 
     let tallies = timeout(ENDING, tasks.join_all()).await.context("the workers do not end")?;
     let overlaps = stage.overlaps.load(Ordering::Relaxed);
