@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint counts model sim mutants chaos fuzz bench image chart fmt
+.PHONY: help run test lint counts model sim mutants chaos fuzz bench flamegraph image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -16,7 +16,7 @@ MINUTES ?= 10
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint counts chaos fuzz bench image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint counts chaos fuzz bench flamegraph image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,14 @@ bench: ## measure Holdfast beside its rivals (25 minutes); POINTS="own contended
 	cargo build --release --locked -p holdfast-server --bin holdfastd
 	cargo build --release --locked -p holdfast-bench
 	@$${CARGO_TARGET_DIR:-target}/release/holdfast-bench run $(BENCH) $(if $(REPORT),--report $(REPORT))
+
+flamegraph: ## draw where the CPU time of server and client goes, into docs/benchmarks
+	@$(SETUP)/redis.sh
+	@$(SETUP)/perf.sh
+	@$(SETUP)/inferno.sh
+	cargo build --release --locked -p holdfast-server --bin holdfastd
+	cargo build --release --locked -p holdfast-bench
+	@tests/bench/flamegraph.sh
 
 image: ## build the image with buildah, run it hardened with podman, and check what it does
 	@tests/image/image.sh

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: the rules of locks themselves, which the other tests have.
 
+mod bench;
 mod exits;
 mod lock;
 mod operators;

@@ -101,6 +101,7 @@ pub(crate) enum Command {
     ForceRelease(commands::ForceRelease),
     Status(commands::Status),
     Doctor(commands::Doctor),
+    Bench(commands::Bench),
     Completions(commands::Completions),
     /// For `run`: takes a lock and renews it, as told on stdin
     #[command(hide = true)]

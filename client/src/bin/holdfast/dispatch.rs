@@ -21,6 +21,7 @@ pub(crate) async fn carry_out(args: Args, output: Output) -> Result<u8, Failure>
         Command::ForceRelease(args) => commands::force_release(args, global, output).await,
         Command::Status(args) => commands::status(args, global, output).await,
         Command::Doctor(args) => commands::doctor(args, global, output).await,
+        Command::Bench(args) => commands::bench(args, global, output).await,
         Command::Completions(args) => commands::completions(args),
         Command::Keep => run::keep().await,
         Command::Begin(args) => run::begin(args),

@@ -13,12 +13,14 @@ mod why;
 
 mod force_release;
 
+mod bench;
 mod doctor;
 mod status;
 
 mod completions;
 
 pub(crate) use acquire::{Acquire, acquire};
+pub(crate) use bench::{Bench, bench};
 pub(crate) use completions::{Completions, completions};
 pub(crate) use describe::{Describe, describe};
 pub(crate) use doctor::{Doctor, doctor};
