@@ -19,7 +19,7 @@ FEATURES := --features holdfast-client/cli
 test lint counts chaos fuzz bench flamegraph image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## start a development server (no Redis, no config) and take a first lock; LISTEN=, ADMIN_LISTEN=
 	@$(SETUP)/run-dev.sh $(LISTEN) $(ADMIN_LISTEN)

@@ -27,9 +27,9 @@ sleep 3
 perf record --quiet --event cpu-clock --freq 499 --call-graph dwarf,16384 --pid "$server,$client" \
     --output "$folder/perf" -- sleep 5
 for role in server client; do
-    perf script --input "$folder/perf" --no-inline --pid "${!role}" 2>/dev/null |
-        inferno-collapse-perf 2>/dev/null |
-        inferno-flamegraph --minwidth 0.3 --title "holdfast, $role: 64 workers, a lock each" \
-            >"docs/benchmarks/flamegraph-$role.svg"
+    perf script --input "$folder/perf" --no-inline --pid "${!role}" |
+        inferno-collapse-perf |
+        inferno-flamegraph --minwidth 0.3 --title "holdfast, $role: 64 workers, a lock each" >"$folder/svg"
+    mv "$folder/svg" "docs/benchmarks/flamegraph-$role.svg"
     echo "docs/benchmarks/flamegraph-$role.svg"
 done

@@ -146,6 +146,7 @@ async fn missing_keys_and_channels_are_found_at_the_handshake() {
         ("nolocks", all.replace("~redlock:*", "~other:*"), "key"),
         ("nostate", all.replace("~holdfast:*", "~other:*"), "key"),
         ("nochannel", all.replace("&holdfast:*", "&other:*"), "channel"),
+        ("noears", all.replace("&holdfast:*", "&holdfast:notice:*"), "channel"),
     ];
     let users = cases.iter().map(|(user, rules, _)| format!("{user} on >secret {rules}"));
     let cluster = cluster_with_users(users.collect()).await;

@@ -63,7 +63,7 @@ const TOGETHER: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Hub {
     watched: HashMap<Resource, Watched>,
-    /// Some of their watches have not been woken yet.
+    /// Some of their watches are still to be woken.
     behind: VecDeque<Resource>,
 }
 
@@ -71,8 +71,10 @@ pub(super) struct Hub {
 struct Watched {
     /// Each wakes at most [`TOGETHER`]; never empty.
     groups: Vec<watch::Sender<Option<Arc<View>>>>,
-    /// The groups from here on are still to be woken.
-    woken: usize,
+    /// So many groups are still to be woken, this one next. In turn, so that none sleeps for ever where
+    /// news comes faster than all can be woken.
+    asleep: usize,
+    next: usize,
     latest: Option<Arc<View>>,
     /// Some wait for a reading that begins from then on, whether it shows anything new or not: since
     /// when the first of them, and the last.
@@ -100,7 +102,8 @@ impl Hub {
     ) -> (Views, Joined) {
         let Some(watched) = self.watched.get_mut(resource) else {
             let (sender, views) = watch::channel(None);
-            let watched = Watched { groups: vec![sender], woken: 1, latest: None, awaited: None };
+            let watched =
+                Watched { groups: vec![sender], asleep: 0, next: 0, latest: None, awaited: None };
             self.watched.insert(resource.clone(), watched);
             return (views, Joined::First);
         };
@@ -135,15 +138,15 @@ impl Hub {
         }
         let before = watched.latest.replace(Arc::clone(&view));
         let differs = before.is_none_or(|before| !before.shows_the_same(&view));
-        if differs || is_awaited {
-            if watched.is_behind() {
-                self.behind.retain(|other| other != resource);
-            }
-            watched.woken = 0;
-            self.behind.push_front(resource.clone());
-            self.wake_some();
-        } else {
+        if !differs && !is_awaited {
             watched.refresh();
+            return;
+        }
+        let is_listed = watched.asleep > 0;
+        watched.asleep = watched.groups.len();
+        watched.wake_next();
+        if watched.asleep > 0 && !is_listed {
+            self.behind.push_back(resource.clone());
         }
     }
 
@@ -157,10 +160,8 @@ impl Hub {
         let Some(resource) = self.behind.pop_front() else { return };
         // Nobody may be left, or others have come since.
         let Some(watched) = self.watched.get_mut(&resource) else { return };
-        let Some(group) = watched.groups.get(watched.woken) else { return };
-        group.send_replace(watched.latest.clone());
-        watched.woken += 1;
-        if watched.is_behind() {
+        watched.wake_next();
+        if watched.asleep > 0 {
             self.behind.push_back(resource);
         }
     }
@@ -191,17 +192,22 @@ impl Watched {
             None => {
                 let (group, views) = watch::channel(self.latest.clone());
                 self.groups.push(group);
-                // Nobody in it sleeps.
-                if self.woken + 1 == self.groups.len() {
-                    self.woken += 1;
+                // Its place is before those that come around again.
+                if self.asleep > 0 {
+                    self.asleep += 1;
                 }
                 views
             }
         }
     }
 
-    fn is_behind(&self) -> bool {
-        self.woken < self.groups.len()
+    fn wake_next(&mut self) {
+        if self.asleep == 0 {
+            return;
+        }
+        self.groups[self.next].send_replace(self.latest.clone());
+        self.asleep -= 1;
+        self.next = (self.next + 1) % self.groups.len();
     }
 
     /// Nobody wakes for it, and who looks sees it.
@@ -280,15 +286,17 @@ mod tests {
         hub.show(&r, vacant(1));
         assert!(hub.is_behind());
         assert_eq!(woken(&mut many), TOGETHER);
-        // What comes in between reaches those that sleep still, and all the others anew.
+        // What comes in between reaches those first that sleep still, and then the others anew.
         let state = Seen::Vacant(Ending::Released);
         let news = View { newest: Ballot(4), state, as_of: at(2) };
         hub.show(&r, Arc::new(news));
         let (newcomer, _) = hub.join(&r, Ballot(0), at(2));
         assert_eq!(newcomer.borrow().as_ref().unwrap().newest, Ballot(4));
+        assert_eq!(woken(&mut many[..TOGETHER]), 0, "they have just been woken");
         assert_eq!(woken(&mut many), TOGETHER);
-        hub.wake_some();
-        hub.wake_some();
+        while hub.is_behind() {
+            hub.wake_some();
+        }
         assert_eq!(woken(&mut many), TOGETHER + 1);
         assert!(!hub.is_behind());
         for views in &many {

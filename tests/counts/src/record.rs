@@ -6,6 +6,7 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::env::consts::ARCH;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use std::process::Command;
 const TOLERANCE: f64 = 5.0;
 /// The same where it was recorded with another compiler or another Redis.
 const TOLERANCE_OTHER_TOOLS: f64 = 15.0;
+/// The one that the record is of. The figures of another are shown, and say nothing.
+const ARCHITECTURE: &str = "x86_64";
 
 const HEAD: &str = "\
 # Instructions of the hot paths, as `make counts RECORD=yes` counted them (docs/benchmarks/README.md).
@@ -50,7 +53,7 @@ pub struct Line {
 pub fn tools(program: &str) -> Result<String> {
     let libc = Command::new("getconf").arg("GNU_LIBC_VERSION").output().context("getconf")?;
     let libc = String::from_utf8(libc.stdout)?;
-    Ok(format!("{program}, {}, {}", libc.trim(), std::env::consts::ARCH))
+    Ok(format!("{program}, {}, {}", libc.trim(), ARCH))
 }
 
 /// What is recorded; nothing if there is no file.
@@ -100,6 +103,7 @@ impl Line {
     pub fn complaint(&self) -> Option<String> {
         let (path, most) = (&self.path, self.tolerance());
         match (self.recorded, self.now, self.change()) {
+            (Some(_), Some(_), _) if ARCH != ARCHITECTURE => None,
             (Some(recorded), Some(now), Some(change)) if change.abs() > most => Some(format!(
                 "{path}: {now} instructions, {recorded} recorded: {change:+.1} %, and {most} % may be"
             )),

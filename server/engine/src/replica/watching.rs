@@ -31,8 +31,8 @@ pub(super) struct Watch {
     armed: Option<Instant>,
     /// Readings in a row that showed nothing certain.
     doubts: u32,
-    /// A notice that should have come before the last reading has been waited for.
-    waited: bool,
+    /// Until when a notice is waited for that should have come before a reading.
+    overtaken: Option<Instant>,
 }
 
 /// Masters that change hands show different things for a moment: that is no news.
@@ -145,17 +145,22 @@ impl Replica {
             Seen::Unknown(_) => now.boot + (pause * 2_u32.pow(watch.doubts.min(8))).min(POLL),
         };
         let disagree = matches!(state, Seen::Unknown(Doubt::Disagreement));
-        let wait = watch.history.awaits_a_notice(&state, now.boot) && !watch.waited;
-        watch.waited = wait || (watch.waited && !matches!(state, Seen::Led(_)));
-        if wait {
-            watch.next = now.boot + OVERTAKEN;
+        let mut waits = false;
+        if watch.history.awaits_a_notice(&state, now.boot) {
+            let until = *watch.overtaken.get_or_insert(now.boot + OVERTAKEN);
+            waits = now.boot < until;
+            if waits {
+                watch.next = until;
+            }
+        } else {
+            watch.overtaken = None;
         }
         let (doubts, stale) = (watch.doubts, watch.stale);
-        if !wait && (!disagree || doubts >= FLEETING) {
+        if !waits && (!disagree || doubts >= FLEETING) {
             let view = View { state, as_of: *began, newest };
             self.outputs.push_back(Output::View(resource.clone(), Arc::new(view)));
         }
-        match stale && !wait {
+        match stale {
             true => self.look(resource, now),
             false => self.arm_watch(resource),
         }

@@ -1,4 +1,5 @@
-//! A connection in use: one pipelined write a batch, asks that share calls of scripts, replies in the order of the asks.
+//! A connection in use: one pipelined write a batch, in which asks share calls of scripts; replies in
+//! the order of the asks.
 
 use super::calls;
 use super::codec::{self, unknown};

@@ -65,6 +65,8 @@ pub(super) async fn listen(
     let mut connection = PubSub::new(endpoint.session(), stream).await.map_err(refused)?;
     let test = format!("{}self-test", deployment.channel_prefix());
     connection.subscribe(test).await.map_err(refused)?;
+    connection.subscribe(deployment.listening_channel()).await.map_err(refused)?;
+    connection.unsubscribe(deployment.listening_channel()).await.map_err(refused)?;
     let (sink, stream) = connection.split();
     let (wishes, wished) = mpsc::unbounded_channel();
     let listening = Arc::new(AtomicBool::new(false));

@@ -224,7 +224,8 @@ impl World {
                 idle = false;
             }
             core.flush(now);
-            if idle {
+            core.wake_some();
+            if idle && !core.is_behind() {
                 break;
             }
         }

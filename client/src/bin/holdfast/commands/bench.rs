@@ -14,13 +14,15 @@ use tokio::time::Instant;
 
 use crate::args::Global;
 use crate::connect::Connection;
-use crate::exit::Failure;
+use crate::exit::{Failure, Kind};
 use crate::output::Output;
 use crate::values::Values;
 
 /// Every lock that was taken is remembered until the end.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// Whoever waits when measuring ends may wait so long still for the lock.
+const LAST: Duration = Duration::from_secs(5);
 /// Whoever refuses is not asked a million times.
 const AFTER_ERROR: Duration = Duration::from_millis(10);
 
@@ -84,9 +86,10 @@ pub(crate) async fn bench(args: Bench, global: &Global, output: Output) -> Resul
 
     let client = connection.client()?;
     let Bench { workers, contended, prefix, .. } = args;
+    // Nobody else's resources: the standard library's hashers are seeded at random.
     let prefix = format!("{prefix}-{:016x}", RandomState::new().hash_one(0));
     // Before anything is measured: there is a connection, and somebody who may take locks.
-    cycle(&client, &format!("{prefix}-first"), false).await?;
+    cycle(&client, &format!("{prefix}-first"), Duration::ZERO).await?;
 
     let began = Instant::now();
     let mut tasks = JoinSet::new();
@@ -96,14 +99,20 @@ pub(crate) async fn bench(args: Bench, global: &Global, output: Output) -> Resul
         tasks.spawn(async move { work(&client, &resource, contended, began + span).await });
     }
     let tallies = tasks.join_all().await;
-    output.show(&Measured::new(workers, contended, began.elapsed(), tallies))?;
+    let measured = Measured::new(workers, contended, began.elapsed(), tallies);
+    if let (0, Some(error)) = (measured.cycles, measured.errors.keys().next()) {
+        return Err(Failure::new(Kind::Refused, format!("no lock was taken: {error}")));
+    }
+    output.show(&measured)?;
     Ok(0)
 }
 
 async fn work(client: &Client, resource: &str, contended: bool, until: Instant) -> Tally {
     let mut tally = Tally::default();
     while Instant::now() < until {
-        match cycle(client, resource, contended).await {
+        let wait =
+            if contended { until.duration_since(Instant::now()) + LAST } else { Duration::ZERO };
+        match cycle(client, resource, wait).await {
             Ok(acquire) => tally.acquires.push(acquire),
             Err(error) => {
                 *tally.errors.entry(error.to_string()).or_default() += 1;
@@ -115,9 +124,8 @@ async fn work(client: &Client, resource: &str, contended: bool, until: Instant) 
 }
 
 /// Takes the lock and gives it back; how long taking it took.
-async fn cycle(client: &Client, resource: &str, waits: bool) -> Result<Duration, Error> {
-    let lock = client.lock(resource);
-    let lock = if waits { lock.wait(LONGEST) } else { lock };
+async fn cycle(client: &Client, resource: &str, wait: Duration) -> Result<Duration, Error> {
+    let lock = client.lock(resource).wait(wait);
     let asked = Instant::now();
     let guard = lock.acquire().await?;
     let took = asked.elapsed();

@@ -4,7 +4,7 @@
 -- ARGV  1 run   2 cfg   3 lo   4 hi   5 skew (microseconds)
 --       6 channel of all who listen   7 how many of them the asker is
 --       8... a floor field each, then a channel each, then each: ballot, ttl (ms), record to be
--- Reply {time, each...}: 'OK seen info_ballot listeners' (none if only the asker listens to anything)
+-- Reply {time, each...}: 'OK seen info_ballot listeners' (0 if only the asker listens to anything)
 --       | {code, seen, ...}: HELD pttl lock | FOREIGN pttl | STALE | NOTVOTING incident | MISFIT | LATE
 --       | AHEAD | error of a refused write
 -- Ballots stay strings: Lua prints numbers of 16 digits wrongly. tonumber() is for comparing, and costs:
@@ -16,10 +16,8 @@ local st = call('HMGET', KEYS[1], 'run', 'cfg', 'q', 'pb', unpack(ARGV, 8, 7 + c
 local t = call('TIME')
 local now, now_number = t[1] .. sub('00000' .. t[2], -6), t[1] * 1000000 + t[2]
 local locks = call('MGET', unpack(KEYS, 2))
+-- nil: not counted yet. false: there is nobody but the asker.
 local listeners
-if call('PUBSUB', 'NUMSUB', ARGV[6])[2] > tonumber(ARGV[7]) then
-  listeners = call('PUBSUB', 'NUMSUB', unpack(ARGV, 8 + count, 7 + 2 * count))
-end
 local base = st[4] or '0'
 local base_number = tonumber(base)
 
@@ -82,6 +80,10 @@ local function vote(i, at)
     raised[#raised + 1] = ballot
   end
   if ballot_number > eff_number then eff = ballot end
+  if listeners == nil then
+    listeners = call('PUBSUB', 'NUMSUB', ARGV[6])[2] > tonumber(ARGV[7])
+      and call('PUBSUB', 'NUMSUB', unpack(ARGV, 8 + count, 7 + 2 * count))
+  end
   return 'OK ' .. eff .. ' ' .. info_ballot .. ' ' .. (listeners and listeners[2 * i] or '0')
 end
 

@@ -50,7 +50,9 @@ local function vote(i, at)
   local old, first = sub(lock, 68, 83), sub(lock, 52, 67)
   if sub(lock, 4, 35) ~= ARGV[at] then return {'LOST', higher(eff, old), ''} end
   local newest = sub(lock, 84, 99)
-  if first ~= token and tonumber(first) > tonumber(token) then return {'LOST', higher(eff, old), first} end
+  if first ~= token and tonumber(first) > tonumber(token) then
+    return {'LOST', higher(eff, old), first}
+  end
 
   -- The nonce changes hands once, from a session that came by acquire to one that re-attached
   -- (docs/adr/0002); any other foreign touch makes it nobody's.
@@ -76,7 +78,8 @@ local function vote(i, at)
   local highest, highest_number = old, old_number
   if ballot_number > old_number then highest, highest_number = ballot, ballot_number end
   local done = redis.pcall('SET', key, sub(lock, 1, 35) .. nonce .. first .. highest
-    .. (newest == token and token or higher(newest, token)) .. info_ballot .. padded .. info, 'PX', ttl)
+    .. (newest == token and token or higher(newest, token)) .. info_ballot .. padded .. info,
+    'PX', ttl)
   if done.err then return done end
 
   if ballot_number > old_number and ballot_number > floor_number then

@@ -11,10 +11,8 @@ local function higher(a, b) if tonumber(a) > tonumber(b) then return a end retur
 local st = call('HMGET', KEYS[1], 'run', 'cfg', 'pb', unpack(ARGV, 5, 4 + count))
 local dropped = st[1] ~= ARGV[1] or st[2] ~= ARGV[2]
 local locks = call('MGET', unpack(KEYS, 2))
+-- nil: not counted yet. false: there is nobody but the asker.
 local listeners
-if call('PUBSUB', 'NUMSUB', ARGV[3])[2] > tonumber(ARGV[4]) then
-  listeners = call('PUBSUB', 'NUMSUB', unpack(ARGV, 5 + count, 4 + 2 * count))
-end
 local base = st[3] or '0'
 local base_number = tonumber(base)
 local raised, gone, notices = {}, {}, {}
@@ -44,6 +42,10 @@ local function release(i, at)
     return 'NEWER ' .. higher(eff, sub(lock, 68, 83))
   end
   gone[#gone + 1] = KEYS[1 + i]
+  if listeners == nil then
+    listeners = call('PUBSUB', 'NUMSUB', ARGV[3])[2] > tonumber(ARGV[4])
+      and call('PUBSUB', 'NUMSUB', unpack(ARGV, 5 + count, 4 + 2 * count))
+  end
   if listeners and listeners[2 * i] > tonumber(ARGV[at + 4]) then
     notices[#notices + 1] = {ARGV[4 + count + i], ARGV[at + 3]}
   end
