@@ -480,6 +480,25 @@ fn a_release_of_nothing_is_not_held_whoever_was_away() {
     assert!(matches!(world.answer(nobody), Answer::Released(Outcome::NotHeld)));
 }
 
+/// A master that is away costs a release nothing, and is told when it is back.
+#[test]
+fn a_release_does_not_stay_for_a_master_that_is_not_connected() {
+    let mut world = World::new(5, 1);
+    let call = world.acquire(0, "r", "a", ONCE);
+    let token = world.token(call);
+    world.run_for(Duration::from_millis(20));
+    assert_eq!(world.occupied("r"), 5);
+    world.disconnect(0, 4);
+    let released = world.call(0, release("r", "a", token));
+    assert!(matches!(world.answer(released), Answer::Released(Outcome::Released)));
+    world.run_for(Duration::from_millis(5));
+    assert_eq!(world.replicas[0].status(world.clocks()).live.operations, 0);
+    assert_eq!(world.occupied("r"), 1);
+    world.connect(0, 4);
+    world.run_for(Duration::from_millis(20));
+    assert_eq!(world.occupied("r"), 0);
+}
+
 #[test]
 fn a_master_with_a_base_in_the_future_harms_nobody_else() {
     let mut world = World::new(3, 1);

@@ -123,7 +123,11 @@ impl Replica {
         }
         // What the notice beside the release led to may have been read before its end.
         self.look(&op.resource, now);
-        if op.machine.silent().is_empty() {
+        let silent = op.machine.silent();
+        // Who is not connected is told when it is, and nobody waits for that.
+        let connected = silent.iter().any(|master| self.masters[master.index()].run().is_some());
+        if !connected && op.call.is_none() {
+            self.owe_release(&op, now);
             return None;
         }
         let until = self.backoff(now);
