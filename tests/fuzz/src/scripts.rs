@@ -52,8 +52,39 @@ pub fn requests(resource: &Resource) -> Vec<Request> {
     ]
 }
 
-/// A right answer of some script.
+/// A right answer of some script, or of a command.
 pub fn right_answer() -> BoxedStrategy<Resp> {
+    prop_oneof![2 => answer_of_one(), 1 => of_many(answer_to_each())].boxed()
+}
+
+/// What a script of many says to each: what the others say, without the time, and the hot path in one
+/// string.
+fn answer_to_each() -> BoxedStrategy<Resp> {
+    let brief = prop_oneof![
+        (number(), number(), prop::option::of(any::<u32>())).prop_map(|(seen, info, listeners)| {
+            let listeners = listeners.map(|listeners| format!(" {listeners}"));
+            bulk(format!("OK {seen} {info}{}", listeners.unwrap_or_default()))
+        }),
+        (select(vec!["DELETED", "NEWER", "OTHER", "NOTHING", "DROPPED"]), number())
+            .prop_map(|(code, seen)| bulk(format!("{code} {seen}"))),
+    ];
+    let long = answer_of_one().prop_map(|answer| match answer {
+        Resp::Array(mut fields) if fields.len() > 2 => {
+            fields.remove(1);
+            Resp::Array(fields)
+        }
+        answer => answer,
+    });
+    prop_oneof![brief, long].boxed()
+}
+
+/// One time for all, here of one.
+fn of_many(each: BoxedStrategy<Resp>) -> BoxedStrategy<Resp> {
+    (time(), each).prop_map(|(time, each)| Resp::Array(vec![time, each])).boxed()
+}
+
+/// A right answer of a script that is asked one thing, or of a command.
+fn answer_of_one() -> BoxedStrategy<Resp> {
     let plain = select(vec![
         "STALE", "ABSENT", "MISFIT", "LATE", "AHEAD", "REPAIRED", "REFUSED", "CLEANED", "DROPPED",
         "DELETED", "NEWER", "OTHER", "NOTHING",
@@ -74,14 +105,6 @@ pub fn right_answer() -> BoxedStrategy<Resp> {
     };
     prop_oneof![
         (plain, head()).prop_map(move |(code, head)| with(code, head, Vec::new())),
-        (number(), number(), number(), prop::option::of(any::<u32>())).prop_map(
-            |(time, seen, info, listeners)| {
-                let listeners = listeners.map(|listeners| format!(" {listeners}"));
-                bulk(format!("OK {time} {seen} {info}{}", listeners.unwrap_or_default()))
-            }
-        ),
-        (select(vec!["DELETED", "NEWER", "OTHER", "NOTHING", "DROPPED"]), number())
-            .prop_map(|(code, seen)| bulk(format!("{code}  {seen}"))),
         (head(), pttl(), record()).prop_map(move |(head, pttl, record)| with(
             "HELD",
             head,
@@ -184,12 +207,16 @@ fn holder() -> impl Strategy<Value = Vec<u8>> {
 
 /// One thing is not as it was.
 pub fn nearly_right() -> BoxedStrategy<Resp> {
+    prop_oneof![changed(right_answer()), of_many(changed(answer_to_each()))].boxed()
+}
+
+fn changed(answer: BoxedStrategy<Resp>) -> BoxedStrategy<Resp> {
     let change = prop_oneof![
         (any::<Index>(), value()).prop_map(|(at, other)| (at, Some(other), true)),
         (any::<Index>(), value()).prop_map(|(at, more)| (at, Some(more), false)),
         any::<Index>().prop_map(|at| (at, None, true)),
     ];
-    (right_answer(), vec(change, 1..3))
+    (answer, vec(change, 1..3))
         .prop_map(|(answer, changes)| {
             let Resp::Array(mut fields) = answer else { return answer };
             for (at, new, replaces) in changes {
@@ -205,28 +232,42 @@ pub fn nearly_right() -> BoxedStrategy<Resp> {
 /// What an answer may mean at most, by the heads of the Lua files; `None`: nothing. A right answer means
 /// just that.
 pub fn meaning(request: &Request, answer: &Resp) -> Option<&'static str> {
-    if let (Request::Publish { .. }, Resp::Int(_)) = (request, answer) {
-        return Some("Published");
-    }
-    let words: Vec<Resp>;
-    let fields = match answer {
-        Resp::Array(fields) => fields,
-        Resp::Bulk(bytes) => {
-            words = std::str::from_utf8(bytes).ok()?.split(' ').map(bulk).collect();
-            return brief(&words);
+    match (request, answer) {
+        (Request::Publish { .. }, Resp::Int(_)) => Some("Published"),
+        (Request::Scan { .. }, Resp::Array(fields)) => {
+            decimal(fields.first()?)?;
+            let Resp::Array(keys) = fields.get(1)? else { return None };
+            keys.iter().all(text_or_bytes).then_some("Scanned")
         }
-        _ => return None,
-    };
-    if let Request::Scan { .. } = request {
-        decimal(fields.first()?)?;
-        return matches!(fields.get(1)?, Resp::Array(_)).then_some("Scanned");
+        (
+            Request::Acquire { .. } | Request::Extend { .. } | Request::Release { .. },
+            Resp::Array(answers),
+        ) => {
+            let [time, each] = &answers[..] else { return None };
+            is_time(time)?;
+            match each {
+                Resp::Bulk(bytes) => brief(std::str::from_utf8(bytes).ok()?),
+                Resp::Array(fields) => long(text(fields.first()?)?, &fields[1..]),
+                _ => None,
+            }
+        }
+        (_, Resp::Array(fields)) => {
+            is_time(fields.get(1)?)?;
+            long(text(fields.first()?)?, &fields[2..])
+        }
+        _ => None,
     }
-    let (code, time, seen) = (text(fields.first()?)?, text(fields.get(1)?)?, fields.get(2)?);
+}
+
+/// None, or a number.
+fn is_time(value: &Resp) -> Option<()> {
+    if text(value)?.is_empty() { Some(()) } else { decimal(value).map(|_| ()) }
+}
+
+/// A code, and what stands behind it and the time.
+fn long(code: &str, fields: &[Resp]) -> Option<&'static str> {
+    let (seen, rest) = fields.split_first()?;
     decimal(seen)?;
-    if !time.is_empty() {
-        decimal(fields.get(1)?)?;
-    }
-    let rest = &fields[3..];
     match code {
         "HELD" => (int(rest.first()?) && text_or_bytes(rest.get(1)?)).then_some("Held"),
         "FOREIGN" => int(rest.first()?).then_some("Held"),
@@ -252,13 +293,11 @@ pub fn meaning(request: &Request, answer: &Resp) -> Option<&'static str> {
 }
 
 /// One string: a vote, or what a release found.
-fn brief(words: &[Resp]) -> Option<&'static str> {
-    let (code, time, rest) = (text(words.first()?)?, text(words.get(1)?)?, words.get(2..)?);
-    if !time.is_empty() {
-        decimal(&words[1])?;
-    }
+fn brief(words: &str) -> Option<&'static str> {
+    let words: Vec<Resp> = words.split(' ').map(bulk).collect();
+    let (code, rest) = words.split_first()?;
     let numbers = rest.iter().map(decimal).collect::<Option<Vec<u64>>>()?;
-    match (code, numbers.as_slice()) {
+    match (text(code)?, numbers.as_slice()) {
         ("OK", [_, _]) => Some("Ok"),
         ("OK", [_, _, listeners]) => u32::try_from(*listeners).ok().map(|_| "Ok"),
         ("DROPPED", [_]) => Some("Dropped"),

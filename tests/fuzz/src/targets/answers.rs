@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_right_answer_that_is_not_understood_is_found() {
-        let answer = bulk("OK 1 1 1");
-        let request = Request::Read { resource: Resource::new("r") };
+        let answer = Resp::Array(["", "OK 1 1 1"].map(bulk).to_vec());
+        let request = requests(&Resource::new("r")).swap_remove(0);
         let case = Case { request, answer, is_right: true };
         assert!(judge(&case, &Body::Unknown("nonsense".into())).is_err());
     }
