@@ -30,6 +30,7 @@ for role in server client; do
     perf script --input "$folder/perf" --no-inline --pid "${!role}" |
         inferno-collapse-perf |
         inferno-flamegraph --minwidth 0.3 --title "holdfast, $role: 64 workers, a lock each" >"$folder/svg"
-    mv "$folder/svg" "docs/benchmarks/flamegraph-$role.svg"
+    # Without the remarks of its author, of which one is not for this repository.
+    grep -v '^ *//' "$folder/svg" >"docs/benchmarks/flamegraph-$role.svg"
     echo "docs/benchmarks/flamegraph-$role.svg"
 done
