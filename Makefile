@@ -80,7 +80,7 @@ PART := $(POINTS)$(SYSTEMS)$(WORKERS)$(SECS)$(REPS)
 BENCH := $(if $(POINTS),--points "$(POINTS)") $(if $(SYSTEMS),--systems "$(SYSTEMS)") $(if $(WORKERS),--workers "$(WORKERS)") \
 	$(if $(SECS),--seconds $(SECS)) $(if $(REPS),--repetitions $(REPS))
 bench: REPORT ?= $(if $(PART),,docs/benchmarks)
-bench: ## measure Holdfast beside its rivals (25 minutes); POINTS="own contended" SYSTEMS="rslock holdfast" WORKERS=64 SECS=2 REPS=3 REPORT=folder
+bench: ## measure Holdfast beside its rivals (20 minutes); POINTS="own contended" SYSTEMS="rslock holdfast" WORKERS=64 SECS=2 REPS=3 REPORT=folder
 	@$(SETUP)/redis.sh
 	@$(SETUP)/etcd.sh
 	@$(SETUP)/zookeeper.sh

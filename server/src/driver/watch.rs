@@ -139,7 +139,7 @@ impl Hub {
         let before = watched.latest.replace(Arc::clone(&view));
         let differs = before.is_none_or(|before| !before.shows_the_same(&view));
         if !differs && !is_awaited {
-            watched.refresh();
+            (0..watched.groups.len()).for_each(|group| watched.refresh(group));
             return;
         }
         let is_listed = watched.asleep > 0;
@@ -181,13 +181,9 @@ impl Watched {
         let room = |group: &watch::Sender<_>| group.receiver_count() < TOGETHER;
         match self.groups.iter().position(room) {
             Some(index) => {
-                let group = &self.groups[index];
                 // Its turn to wake may be still to come.
-                group.send_if_modified(|view| {
-                    view.clone_from(&self.latest);
-                    false
-                });
-                group.subscribe()
+                self.refresh(index);
+                self.groups[index].subscribe()
             }
             None => {
                 let (group, views) = watch::channel(self.latest.clone());
@@ -210,14 +206,12 @@ impl Watched {
         self.next = (self.next + 1) % self.groups.len();
     }
 
-    /// Nobody wakes for it, and who looks sees it.
-    fn refresh(&self) {
-        for group in &self.groups {
-            group.send_if_modified(|view| {
-                view.clone_from(&self.latest);
-                false
-            });
-        }
+    /// Nobody of this group wakes for it, and who looks sees it.
+    fn refresh(&self, group: usize) {
+        self.groups[group].send_if_modified(|view| {
+            view.clone_from(&self.latest);
+            false
+        });
     }
 }
 

@@ -124,6 +124,9 @@ impl Replica {
         // What the notice beside the release led to may have been read before its end.
         self.look(&op.resource, now);
         let silent = op.machine.silent();
+        if silent.is_empty() {
+            return None;
+        }
         // Who is not connected is told when it is, and nobody waits for that.
         let connected = silent.iter().any(|master| self.masters[master.index()].run().is_some());
         if !connected && op.call.is_none() {

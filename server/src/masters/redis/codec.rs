@@ -238,8 +238,8 @@ pub(super) fn unknown(count: usize, why: &str) -> Vec<Reply> {
     (0..count).map(|_| Reply::unknown(Arc::clone(&why))).collect()
 }
 
-/// What a script of many answers: one TIME, then an answer to each. What cannot be read is no answer to any
-/// of them.
+/// What a script of many answers: one TIME, then an answer to each. What cannot be read is no answer
+/// to any of them.
 fn shared(answers: Vec<Value>, deployment: &Deployment) -> Option<Vec<Reply>> {
     let mut answers = answers.into_iter();
     let time_micros = time(&text(answers.next()?)?)?;
