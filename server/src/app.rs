@@ -1,12 +1,15 @@
 //! Composition: the one file that knows everyone. Config → build → serve → drain.
 
-use crate::config::{Backend, Config, Fingerprint, Master, MasterTls, RedisEndpoint, Telemetry};
+use crate::config::{
+    self, Backend, Config, Fingerprint, Master, MasterTls, RedisEndpoint, Telemetry,
+};
 use crate::masters::memory::dev_masters;
-use crate::masters::redis::{Deployment, Endpoint, RedisConnector, Tls};
+use crate::masters::redis::{Deployment, Endpoint, Place, Primary, RedisConnector, Tls, Unit};
 use crate::masters::{Connector, MISFIT};
 use crate::telemetry::Traces;
 use crate::{admin, driver, grpc, telemetry};
 use anyhow::{Context, Result, anyhow};
+use holdfast_engine::RestartPolicy;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -115,14 +118,37 @@ pub fn deployment(config: &Config) -> Deployment {
     }
 }
 
-/// How to get to a Redis master.
-pub fn endpoint(master: &Master, redis: &RedisEndpoint) -> Result<Endpoint> {
+/// Where a master is; `None`: in this process.
+pub fn place(config: &Config, master: &Master) -> Result<Option<Place>> {
+    let way = |redis: &RedisEndpoint| endpoint(master, redis);
+    Ok(match &master.backend {
+        Backend::Memory => None,
+        Backend::Redis(redis) => Some(Place::Single(way(redis)?)),
+        Backend::Unit(unit) => {
+            let primary = match &unit.primary {
+                config::Primary::OneOf(endpoints) => {
+                    Primary::OneOf(endpoints.iter().map(way).collect::<Result<_>>()?)
+                }
+                config::Primary::NamedBy(sentinels) => Primary::NamedBy {
+                    sentinels: sentinels.endpoints.iter().map(way).collect::<Result<_>>()?,
+                    name: sentinels.name.clone(),
+                    server: way(&sentinels.server())?,
+                },
+            };
+            let fenced = config.restart_policy == RestartPolicy::Quarantine;
+            Some(Place::Unit(Unit { primary, max_lag: unit.max_lag, fenced }))
+        }
+    })
+}
+
+/// How to get to a Redis server.
+fn endpoint(master: &Master, redis: &RedisEndpoint) -> Result<Endpoint> {
     let credentials = redis.credentials.as_ref();
     let username = credentials.and_then(|credentials| credentials.username.as_deref());
     let password = credentials.map(|credentials| credentials.password.expose());
     let tls = redis.tls.as_ref().map(tls).transpose()?;
     Endpoint::new(
-        (&redis.host, redis.port),
+        redis.address.clone(),
         (username, password),
         redis.database.into(),
         tls.as_ref(),
@@ -154,9 +180,8 @@ fn connectors(config: &Config) -> Result<Vec<(String, Box<dyn Connector>)>> {
     }
     let mut connectors: Vec<(String, Box<dyn Connector>)> = Vec::new();
     for master in &config.masters {
-        if let Backend::Redis(redis) = &master.backend {
-            let endpoint = endpoint(master, redis)?;
-            let connector = RedisConnector::new(endpoint, Arc::clone(&deployment));
+        if let Some(place) = place(config, master)? {
+            let connector = RedisConnector::new(place, Arc::clone(&deployment));
             connectors.push((master.name.clone(), Box::new(connector)));
         }
     }
@@ -183,11 +208,8 @@ fn rules(config: &Config, clock_trust: crate::clock::Trust) -> grpc::Rules {
 
 fn master_names(config: &Config) -> grpc::MasterNames {
     grpc::MasterNames::new(config.masters.iter().map(|master| {
-        let endpoints = match &master.backend {
-            Backend::Redis(redis) => vec![redis.address()],
-            Backend::Memory => Vec::new(),
-        };
-        (master.name.clone(), endpoints)
+        let addresses = master.endpoints().iter().map(|redis| redis.address.to_string());
+        (master.name.clone(), addresses.collect())
     }))
 }
 

@@ -4,7 +4,7 @@
 
 use crate::app;
 use crate::clock;
-use crate::config::{Backend, Config, differences, effective};
+use crate::config::{Config, differences, effective};
 use crate::masters::redis::{Boot, Operator, Vacancy};
 use anyhow::{Context, Result, bail};
 use holdfast_engine::Ballot;
@@ -44,9 +44,9 @@ pub async fn bootstrap(config: &Config, dry_run: bool) -> Result<()> {
             println!("master {name} is new and would vote at once");
             continue;
         }
-        let run = operator.run_id().await.with_context(|| format!("master {name}"))?;
+        operator.wait_followed().await.with_context(|| format!("master {name}"))?;
         let base = Ballot(clock::now().wall_micros);
-        match operator.bootstrap(&run, base).await.with_context(|| format!("master {name}"))? {
+        match operator.bootstrap(base).await.with_context(|| format!("master {name}"))? {
             Boot::Votes => println!("master {name} votes"),
             Boot::Observed => bail!(
                 "master {name} was observed by a replica meanwhile: it votes after a quarantine"
@@ -109,9 +109,8 @@ async fn connect_all(config: &Config) -> Result<Vec<(String, Operator)>> {
     let deployment = Arc::new(app::deployment(config));
     let (mut operators, mut failures) = (Vec::new(), Vec::new());
     for master in &config.masters {
-        let Backend::Redis(redis) = &master.backend else { continue };
-        let endpoint = app::endpoint(master, redis)?;
-        match Operator::connect(&endpoint, Arc::clone(&deployment)).await {
+        let Some(place) = app::place(config, master)? else { continue };
+        match Operator::connect(&place, Arc::clone(&deployment)).await {
             Ok(operator) => operators.push((master.name.clone(), operator)),
             Err(error) => failures.push(format!("master {}: {error}", master.name)),
         }

@@ -25,6 +25,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use crate::binaries;
 use crate::ports;
 use crate::process::Process;
+use crate::redis_server::RedisServer;
 use crate::wall_clock::WallClock;
 
 /// How long a replica may take until /healthz answers.
@@ -64,7 +65,7 @@ pub struct HoldfastdOptions {
 pub struct MasterConfig {
     /// Its name.
     pub name: String,
-    /// Where it is.
+    /// Where it is; empty for a unit, which is where its settings say.
     pub url: String,
     /// More lines of TOML, such as `command_timeout = "50ms"`.
     pub settings: Vec<String>,
@@ -76,6 +77,19 @@ impl MasterConfig {
         MasterConfig { name: name.into(), url: url.into(), settings: Vec::new() }
     }
 
+    /// A replicated unit whose primary is one of these.
+    pub fn unit(name: impl Into<String>, endpoints: &[&RedisServer]) -> MasterConfig {
+        let urls: Vec<String> = endpoints.iter().map(|server| server.url()).collect();
+        let settings = vec![format!("endpoints = {urls:?}")];
+        MasterConfig { name: name.into(), url: String::new(), settings }
+    }
+
+    /// The same with another line of TOML.
+    pub fn with(mut self, setting: impl Into<String>) -> MasterConfig {
+        self.settings.push(setting.into());
+        self
+    }
+
     /// The same master reached through another address, such as a proxy's.
     pub fn via(mut self, from: SocketAddr, to: SocketAddr) -> MasterConfig {
         self.url = self.url.replace(&from.to_string(), &to.to_string());
@@ -84,7 +98,8 @@ impl MasterConfig {
 
     fn toml(&self) -> String {
         let MasterConfig { name, url, settings } = self;
-        format!("\n[[masters]]\nname = {name:?}\nurl = {url:?}\n{}\n", settings.join("\n"))
+        let url = if url.is_empty() { String::new() } else { format!("url = {url:?}\n") };
+        format!("\n[[masters]]\nname = {name:?}\n{url}{}\n", settings.join("\n"))
     }
 }
 

@@ -17,7 +17,9 @@ pub mod contest;
 pub mod holdfastd;
 pub mod redis_bench;
 pub mod redis_server;
+pub mod sentinel;
 pub mod streams;
+pub mod unit;
 
 pub mod certs;
 pub mod otlp;

@@ -6,7 +6,8 @@ use crate::redis_server::{RedisOptions, RedisServer};
 use crate::wall_clock::WallClock;
 use anyhow::{Context, Result};
 use holdfast_engine::{Ask, Reply, Resource, RunId};
-use holdfast_server::masters::redis::{Deployment, Endpoint, RedisConnector};
+use holdfast_server::config::Address;
+use holdfast_server::masters::redis::{Deployment, Endpoint, Place, RedisConnector};
 use holdfast_server::masters::{Connection, Connector, Event};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -95,9 +96,10 @@ pub fn deployment(cfg: &str) -> Deployment {
 
 /// The way to this server.
 pub fn connector(server: &RedisServer, deployment: Deployment) -> Result<RedisConnector> {
-    let host = server.address().ip().to_string();
-    let endpoint = Endpoint::new((&host, server.port()), (None, None), 0, None, PATIENCE)?;
-    Ok(RedisConnector::new(endpoint, Arc::new(deployment)))
+    let address = server.address();
+    let address = Address::Tcp { host: address.ip().to_string(), port: address.port() };
+    let endpoint = Endpoint::new(address, (None, None), 0, None, PATIENCE)?;
+    Ok(RedisConnector::new(Place::Single(endpoint), Arc::new(deployment)))
 }
 
 impl Bench for RedisBench {

@@ -91,6 +91,7 @@ impl Trace {
             restart_policy: RestartPolicy::Quarantine,
             command_timeouts: vec![Duration::from_secs(1); ALL.len()],
             connect_timeouts: vec![Duration::from_secs(1); ALL.len()],
+            max_lags: vec![None; ALL.len()],
             max_waiters: MAX_WAITERS,
             min_ttl: MIN_TTL,
             max_hold: None,

@@ -87,6 +87,7 @@ pub fn params(masters: usize) -> Params {
         restart_policy: RestartPolicy::Quarantine,
         command_timeouts: vec![Duration::from_millis(100); masters],
         connect_timeouts: vec![Duration::from_secs(1); masters],
+        max_lags: vec![None; masters],
         max_waiters: 10_000,
         min_ttl: MIN_TTL,
         max_hold: None,

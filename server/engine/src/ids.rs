@@ -123,6 +123,19 @@ pub struct Incident(pub u64);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RunId(pub Arc<str>);
 
+impl RunId {
+    /// Of a process that can become a replica and a primary again: with `replid`, which is another one
+    /// after that.
+    pub fn of_unit(process: &str, replid: &str) -> Self {
+        Self(format!("{process}+{replid}").into())
+    }
+
+    /// The process alone.
+    pub(crate) fn process(&self) -> &str {
+        self.0.split_once('+').map_or(&*self.0, |(process, _)| process)
+    }
+}
+
 /// A master's place in the configuration of this process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MasterId(pub u8);

@@ -172,9 +172,9 @@ impl Master {
                 let text = format!("clock is {ahead:+.3} s off this replica's wall clock");
                 MasterState::Misconfigured(text.into())
             }
-            (Link::Up(_), Vote::Quarantined) => {
-                MasterState::Quarantined(self.stopwatch.remaining(params.quarantine(), now.boot))
-            }
+            (Link::Up(_), Vote::Quarantined) => MasterState::Quarantined(
+                self.stopwatch.remaining(params.quarantine_of(self.id), now.boot),
+            ),
             (Link::Up(_), Vote::Voting) => MasterState::Voting,
         }
     }
@@ -325,13 +325,13 @@ impl Master {
         if self.vote != Vote::Quarantined {
             return None;
         }
-        let (measured, incident) = self.stopwatch.due(params.quarantine(), now)?;
+        let (measured, incident) = self.stopwatch.due(params.quarantine_of(self.id), now)?;
         (*measured == self.run()?).then_some(incident)
     }
 
     /// Brings the next probe forward to the end of the quarantine: that probe is the adoption.
     pub(crate) fn plan_adoption(&mut self, params: &Params, now: Instant) {
-        if let Some(remaining) = self.stopwatch.remaining(params.quarantine(), now)
+        if let Some(remaining) = self.stopwatch.remaining(params.quarantine_of(self.id), now)
             && !remaining.is_zero()
         {
             self.probe_due = self.probe_due.min(now + remaining);

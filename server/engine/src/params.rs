@@ -1,5 +1,6 @@
 //! The numbers of the protocol: what is configured, and what follows from it.
 
+use crate::ids::MasterId;
 use crate::mutants::{Mutant, Mutants};
 use crate::time::Instant;
 use std::time::Duration;
@@ -52,6 +53,9 @@ pub struct Params {
     pub command_timeouts: Vec<Duration>,
     /// A stalled master's connection is given up after so long; one a master.
     pub connect_timeouts: Vec<Duration>,
+    /// Of a master that may fail over to a replica of its own: how long that one may be silent. One a
+    /// master.
+    pub max_lags: Vec<Option<Duration>>,
     /// Waiters of one resource.
     pub max_waiters: usize,
     /// The shortest TTL a lease may have.
@@ -79,7 +83,19 @@ impl Params {
         (started + ttl.saturating_sub(self.drift_of(ttl))).minus(EPSILON)
     }
 
-    /// QUAR: `max(max_ttl × (1 + drift), 2 × skew) + 1 s`, none under [`RestartPolicy::Trust`].
+    /// QUAR of one master. Of a unit that fails over it is `2 × max_lag + 2 s` longer: so long may its
+    /// old primary go on voting after the loss of its replica.
+    pub fn quarantine_of(&self, master: MasterId) -> Duration {
+        match (self.restart_policy, self.max_lags[master.index()]) {
+            (RestartPolicy::Quarantine, Some(max_lag)) => {
+                self.quarantine() + 2 * max_lag + Duration::from_secs(2)
+            }
+            _ => self.quarantine(),
+        }
+    }
+
+    /// QUAR of independent masters: `max(max_ttl × (1 + drift), 2 × skew) + 1 s`, none under
+    /// [`RestartPolicy::Trust`].
     pub fn quarantine(&self) -> Duration {
         match self.restart_policy {
             RestartPolicy::Quarantine if self.mutants.has(Mutant::NoQuarantine) => Duration::ZERO,
@@ -108,6 +124,7 @@ impl Params {
             restart_policy: RestartPolicy::Quarantine,
             command_timeouts: vec![Duration::from_millis(100); masters],
             connect_timeouts: vec![Duration::from_secs(1); masters],
+            max_lags: vec![None; masters],
             max_waiters: MAX_WAITERS,
             min_ttl: MIN_TTL,
             max_hold: None,
@@ -133,6 +150,16 @@ mod tests {
     fn the_quarantine_covers_the_longest_lease_and_twice_the_skew() {
         assert_eq!(params(60, 10).quarantine(), Duration::from_millis(61_600));
         assert_eq!(params(2, 10).quarantine(), Duration::from_secs(21));
+    }
+
+    #[test]
+    fn that_of_a_unit_covers_what_its_old_primary_may_still_do() {
+        let max_lags = vec![None, Some(Duration::from_secs(10))];
+        let params = Params { max_lags, ..params(60, 10) };
+        assert_eq!(params.quarantine_of(MasterId(0)), Duration::from_millis(61_600));
+        assert_eq!(params.quarantine_of(MasterId(1)), Duration::from_millis(83_600));
+        let trusting = Params { restart_policy: RestartPolicy::Trust, ..params };
+        assert_eq!(trusting.quarantine_of(MasterId(1)), Duration::ZERO);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::environment::MasterVariables;
 use super::problem::Problems;
-use super::raw::RawMaster;
+use super::raw::{RawMaster, RawSentinel};
 use super::secret::{MASK, Secret};
 use std::path::Path;
 
@@ -16,15 +16,39 @@ pub struct Credentials {
     pub password: Secret,
 }
 
+/// What a table of the file says of them.
+pub(super) struct Written<'a> {
+    username: Option<&'a String>,
+    password: Option<&'a Secret>,
+    password_file: Option<&'a Path>,
+}
+
+impl<'a> From<&'a RawMaster> for Written<'a> {
+    fn from(raw: &'a RawMaster) -> Self {
+        let RawMaster { username, password, password_file, .. } = raw;
+        let (username, password) = (username.as_ref(), password.as_ref());
+        Self { username, password, password_file: password_file.as_deref() }
+    }
+}
+
+impl<'a> From<&'a RawSentinel> for Written<'a> {
+    fn from(raw: &'a RawSentinel) -> Self {
+        let RawSentinel { username, password, password_file, .. } = raw;
+        let (username, password) = (username.as_ref(), password.as_ref());
+        Self { username, password, password_file: password_file.as_deref() }
+    }
+}
+
 impl Credentials {
     /// One username and one password, each from one place; the environment's go first.
-    pub(super) fn parse(
+    pub(super) fn parse<'a>(
         key: &str,
-        raw: &RawMaster,
+        raw: impl Into<Written<'a>>,
         (url_username, url_password): (Option<String>, Option<Secret>),
         variables: MasterVariables,
         problems: &mut Problems,
     ) -> Option<Self> {
+        let raw = raw.into();
         let passwords = [
             ("password", raw.password.is_some()),
             ("password_file", raw.password_file.is_some()),
@@ -40,20 +64,20 @@ impl Credentials {
             problems
                 .add(format!("{key}.username"), "is given here and by the url; keep one of them");
         }
-        if raw.password.as_ref().is_some_and(|password| password.expose() == MASK) {
+        if raw.password.is_some_and(|password| password.expose() == MASK) {
             let message =
                 "is the mask that `holdfastd config` prints; put the password in its place";
             problems.add(format!("{key}.password"), message);
         }
-        if raw.password.as_ref().is_some_and(|password| password.expose().is_empty()) {
+        if raw.password.is_some_and(|password| password.expose().is_empty()) {
             problems.add(format!("{key}.password"), "is empty; leave it out if there is none");
         }
         let password = variables
             .password
-            .or_else(|| raw.password.clone())
-            .or_else(|| password_of(key, raw.password_file.as_deref()?, problems))
+            .or_else(|| raw.password.cloned())
+            .or_else(|| password_of(key, raw.password_file?, problems))
             .or(url_password);
-        let username = variables.username.or_else(|| raw.username.clone()).or(url_username);
+        let username = variables.username.or_else(|| raw.username.cloned()).or(url_username);
         let password_key = format!("{key}.password");
         if username.is_some() && password.is_none() && !problems.concern_any_of(&password_key) {
             problems.add(password_key, "is missing; the username needs it");
@@ -84,7 +108,7 @@ mod tests {
         let config = all(&format!("[[masters]]\nname = 'r-1'\n{toml}"), "", variables)?;
         match &config.masters[0].backend {
             Backend::Redis(endpoint) => Ok(endpoint.credentials.clone()),
-            Backend::Memory => Err("in memory".into()),
+            other => Err(format!("{other:?}")),
         }
     }
 

@@ -124,6 +124,11 @@ pub(super) struct MasterVariables {
 }
 
 impl Variables {
+    /// What it says of the master of this name.
+    pub(super) fn of(&self, master: &str) -> MasterVariables {
+        self.masters.get(&variable_part(master)).cloned().unwrap_or_default()
+    }
+
     /// Takes `<NAME>__PASSWORD` or `<NAME>__USERNAME`.
     fn of_master(&mut self, name: &str, rest: &str, value: &str, problems: &mut Problems) {
         match rest.rsplit_once("__") {

@@ -3,6 +3,7 @@
 //! Written to every master and compared in every script. Changing a field, its order or its text
 //! makes every deployment differ from itself: that is a change of the protocol version.
 
+use super::master::Master;
 use super::model::Config;
 use super::span::text;
 use holdfast_engine::{BUCKETS, RestartPolicy};
@@ -26,8 +27,7 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Of a configuration. The order of its masters does not matter.
     pub fn of(config: &Config) -> Self {
-        let mut masters: Vec<String> =
-            config.masters.iter().map(|master| escaped(&master.name)).collect();
+        let mut masters: Vec<String> = config.masters.iter().map(identity).collect();
         masters.sort_unstable();
         let policy = match config.restart_policy {
             RestartPolicy::Quarantine => "quarantine",
@@ -49,6 +49,15 @@ impl Fingerprint {
         let digest = Sha256::digest(text.as_bytes());
         let hash = digest[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
         Self { hash, text }
+    }
+}
+
+/// Its name; of a unit, also what its heartbeats must agree on.
+fn identity(master: &Master) -> String {
+    let name = escaped(&master.name);
+    match master.max_lag() {
+        None => name,
+        Some(max_lag) => format!("{name} (max_lag {})", text(max_lag)),
     }
 }
 
@@ -112,6 +121,22 @@ mod tests {
                      [lease]\nmin_ttl = '50ms'\nmax_hold = '1h'\n\
                      [telemetry]\notlp_endpoint = 'http://c:4317'\nsample_ratio = 1";
         assert_eq!(Fingerprint::of(&all(tuned, "--dev", &[]).unwrap()), of("--dev"));
+    }
+
+    #[test]
+    fn replicas_agree_on_how_late_a_unit_may_be() {
+        let unit = |rest: &str| {
+            let text = format!("[[masters]]\nname = 'u'\n{rest}");
+            Fingerprint::of(&file(&text).unwrap()).text
+        };
+        let ours = unit("endpoints = ['redis://a', 'redis://b']");
+        assert_eq!(ours, unit("endpoints = ['redis://b', 'redis://a', 'redis://c']"));
+        let theirs = unit("endpoints = ['redis://a']\nmax_lag = '5s'");
+        assert_eq!(
+            differences(&ours, &theirs),
+            ["masters: u (max_lag 10s) here, u (max_lag 5s) on the master"]
+        );
+        assert_eq!(differences(&ours, &unit("url = 'redis://a'")).len(), 1);
     }
 
     #[test]

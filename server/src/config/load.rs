@@ -169,7 +169,7 @@ mod tests {
                 "",
                 "--master r1:6379",
                 &[],
-                "masters[0].url: must start with redis:// or rediss:// (flag --master)",
+                "masters[0].url: must start with redis://, rediss:// or unix:// (flag --master)",
             ),
         ] {
             assert_eq!(all(text, line, variables).unwrap_err(), expected);

@@ -1,12 +1,13 @@
 //! One master as configured: who it is, how to reach it, how long to wait for it.
 
 use super::credentials::Credentials;
-use super::environment::{Variables, variable_part};
+use super::environment::Variables;
 use super::problem::Problems;
 use super::raw::RawMaster;
 use super::span::Span;
 use super::tls::MasterTls;
-use super::url::{MasterUrl, address_text};
+use super::unit::{self, Primary, RedisUnit};
+use super::url::{Address, MasterUrl, REDIS_PORT};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -34,17 +35,17 @@ pub struct Master {
 pub enum Backend {
     /// In this process, of `--dev`.
     Memory,
-    /// A Redis server.
+    /// An independent Redis server.
     Redis(RedisEndpoint),
+    /// A Redis server and those that replace it.
+    Unit(RedisUnit),
 }
 
 /// How to reach a Redis server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RedisEndpoint {
-    /// Host name or IP address; IPv6 without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
+    /// Where it listens.
+    pub address: Address,
     /// The number of its database.
     pub database: u32,
     /// `None`: no AUTH is sent.
@@ -54,15 +55,14 @@ pub struct RedisEndpoint {
 }
 
 impl RedisEndpoint {
-    /// `host:port`, IPv6 in brackets.
-    pub fn address(&self) -> String {
-        address_text(&self.host, self.port)
-    }
-
     /// The URL, without credentials.
     pub fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
-        format!("{scheme}://{}/{}", self.address(), self.database)
+        let Self { address, database, .. } = self;
+        match address {
+            Address::Unix(path) => format!("unix://{}?db={database}", path.display()),
+            Address::Tcp { .. } if self.tls.is_some() => format!("rediss://{address}/{database}"),
+            Address::Tcp { .. } => format!("redis://{address}/{database}"),
+        }
     }
 }
 
@@ -77,15 +77,30 @@ impl Master {
         }
     }
 
-    /// `None` if it has no usable URL, which is a problem; the rest of it is looked at all the same.
+    /// The servers it may be at, as far as they are listed; Sentinels are not among them.
+    pub fn endpoints(&self) -> &[RedisEndpoint] {
+        match &self.backend {
+            Backend::Redis(endpoint) => std::slice::from_ref(endpoint),
+            Backend::Unit(RedisUnit { primary: Primary::OneOf(endpoints), .. }) => endpoints,
+            Backend::Memory | Backend::Unit(_) => &[],
+        }
+    }
+
+    /// Of a unit, how long its replica may be silent.
+    pub fn max_lag(&self) -> Option<Duration> {
+        match &self.backend {
+            Backend::Unit(unit) => Some(unit.max_lag),
+            Backend::Memory | Backend::Redis(_) => None,
+        }
+    }
+
+    /// `None` if nobody can say where it is, which is a problem; the rest is looked at all the same.
     pub(super) fn parse(
         key: &str,
         mut raw: RawMaster,
         variables: &Variables,
         problems: &mut Problems,
     ) -> Option<Self> {
-        refuse_replicated_unit(key, &raw, problems);
-        let url = url_of(key, raw.url.take(), problems);
         let mut timeout = |field: &str, span, default| {
             Span::within(span, default, TIMEOUT_BOUNDS, &format!("{key}.{field}"), problems)
         };
@@ -93,35 +108,32 @@ impl Master {
         let command_timeout = timeout("command_timeout", raw.command_timeout, COMMAND_TIMEOUT);
         let section = format!("{key}.tls");
         let tls = raw.tls.take().map(|tls| MasterTls::parse(&section, tls, problems));
-        let url = url?;
-        let name = name_of(key, raw.name.take(), &url, problems);
-        let variables = variables.masters.get(&variable_part(&name)).cloned().unwrap_or_default();
-        if tls.is_some() && !url.tls {
-            problems.add(section, "needs a url that starts with rediss://");
-        }
-        let MasterUrl { tls: encrypted, host, port, database, .. } = url;
-        let of_url = (url.username, url.password);
-        let credentials = Credentials::parse(key, &raw, of_url, variables, problems);
-        let tls = encrypted.then(|| tls.unwrap_or_default());
-        let backend = Backend::Redis(RedisEndpoint { host, port, database, credentials, tls });
+        let (name, backend) = match unit::is_one(key, &raw, problems) {
+            true => RedisUnit::parse(key, raw, tls, variables, problems)?,
+            false => single(key, raw, tls, variables, problems)?,
+        };
         Some(Self { name, backend, connect_timeout, command_timeout })
     }
 }
 
-fn refuse_replicated_unit(key: &str, raw: &RawMaster, problems: &mut Problems) {
-    for (field, given) in [
-        ("endpoints", raw.endpoints.is_some()),
-        ("sentinel", raw.sentinel.is_some()),
-        ("max_lag", raw.max_lag.is_some()),
-    ] {
-        if given {
-            problems.add(
-                format!("{key}.{field}"),
-                "replicated units are not supported by this version; \
-                 give the url of an independent master",
-            );
-        }
+fn single(
+    key: &str,
+    mut raw: RawMaster,
+    tls: Option<MasterTls>,
+    variables: &Variables,
+    problems: &mut Problems,
+) -> Option<(String, Backend)> {
+    let url = url_of(key, raw.url.take(), problems)?;
+    let name = name_of(key, raw.name.take(), || url.address.to_string(), problems);
+    if tls.is_some() && !url.tls {
+        problems.add(format!("{key}.tls"), "needs a url that starts with rediss://");
     }
+    let MasterUrl { tls: encrypted, address, database, .. } = url;
+    let of_url = (url.username, url.password);
+    let variables = variables.of(&name);
+    let credentials = Credentials::parse(key, &raw, of_url, variables, problems);
+    let tls = encrypted.then(|| tls.unwrap_or_default());
+    Some((name, Backend::Redis(RedisEndpoint { address, database, credentials, tls })))
 }
 
 fn url_of(key: &str, url: Option<String>, problems: &mut Problems) -> Option<MasterUrl> {
@@ -132,11 +144,17 @@ fn url_of(key: &str, url: Option<String>, problems: &mut Problems) -> Option<Mas
         }
         return None;
     };
-    MasterUrl::parse(&url).map_err(|message| problems.add(url_key, message)).ok()
+    MasterUrl::parse(&url, REDIS_PORT).map_err(|message| problems.add(url_key, message)).ok()
 }
 
-fn name_of(key: &str, name: Option<String>, url: &MasterUrl, problems: &mut Problems) -> String {
-    let name = name.unwrap_or_else(|| address_text(&url.host, url.port));
+/// What is configured, or else what follows from the address.
+pub(super) fn name_of(
+    key: &str,
+    name: Option<String>,
+    address: impl FnOnce() -> String,
+    problems: &mut Problems,
+) -> String {
+    let name = name.unwrap_or_else(address);
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '=');
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(odd) {
         problems.add(
@@ -156,7 +174,7 @@ mod tests {
         let config = file(&format!("[[masters]]\n{toml}"))?;
         match &config.masters[0].backend {
             Backend::Redis(endpoint) => Ok(endpoint.clone()),
-            Backend::Memory => Err("in memory".into()),
+            other => Err(format!("{other:?}")),
         }
     }
 
@@ -182,27 +200,22 @@ mod tests {
 
     #[test]
     fn odd_masters_are_refused() {
-        let unit = "replicated units are not supported by this version; give the url of an \
-                    independent master";
         let name =
             "masters[0].name: must be 1 to 255 bytes without blanks, control characters , ; =";
         for (toml, expected) in [
-            ("endpoints = ['redis://a']", format!("masters[0].endpoints: {unit}")),
-            ("sentinel = { urls = [], name = 'x' }", format!("masters[0].sentinel: {unit}")),
-            ("url = 'redis://r1'\nmax_lag = 1", format!("masters[0].max_lag: {unit}")),
-            ("url = 'redis://r1'\nname = 'a;b'", name.into()),
-            ("url = 'redis://r1'\nname = ''", name.into()),
+            ("url = 'redis://r1'\nname = 'a;b'", name),
+            ("url = 'redis://r1'\nname = ''", name),
             (
                 "url = 'redis://r1'\ncommand_timeout = '0s'",
-                "masters[0].command_timeout: is 0s; it must be from 1ms to 60s".into(),
+                "masters[0].command_timeout: is 0s; it must be from 1ms to 60s",
             ),
             (
                 "url = 'redis://r1'\nconnect_timeout = '2m'",
-                "masters[0].connect_timeout: is 120s; it must be from 1ms to 60s".into(),
+                "masters[0].connect_timeout: is 120s; it must be from 1ms to 60s",
             ),
             (
                 "url = 'redis://r1'\ntls = {}",
-                "masters[0].tls: needs a url that starts with rediss://".into(),
+                "masters[0].tls: needs a url that starts with rediss://",
             ),
         ] {
             let error = endpoint(toml).unwrap_err();

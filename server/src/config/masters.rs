@@ -43,23 +43,34 @@ fn refuse_twins(masters: &[(String, Master)], problems: &mut Problems) {
     let mut addresses = BTreeMap::new();
     let mut names = BTreeMap::new();
     for (key, master) in masters {
-        let Backend::Redis(endpoint) = &master.backend else { continue };
-        let address = endpoint.address();
-        let first_address = addresses.entry(address.clone()).or_insert(key);
+        if matches!(master.backend, Backend::Memory) {
+            continue;
+        }
+        let mut twin = false;
+        for endpoint in master.endpoints() {
+            let first = addresses.entry(endpoint.address.clone()).or_insert(key);
+            if *first != key {
+                twin = true;
+                let field = if is_unit(master) { "endpoints" } else { "url" };
+                problems.add(
+                    format!("{key}.{field}"),
+                    format!(
+                        "{} is {first} already; one Redis is one vote, whatever the database",
+                        endpoint.address
+                    ),
+                );
+            }
+        }
         let first_name = names.entry(&master.name).or_insert(key);
-        if *first_address != key {
-            problems.add(
-                format!("{key}.url"),
-                format!(
-                    "{address} is {first_address} already; one Redis is one vote, \
-                     whatever the database"
-                ),
-            );
-        } else if *first_name != key {
+        if *first_name != key && !twin {
             let message = format!("\"{}\" is {first_name} already; names must differ", master.name);
             problems.add(format!("{key}.name"), message);
         }
     }
+}
+
+fn is_unit(master: &Master) -> bool {
+    matches!(master.backend, Backend::Unit(_))
 }
 
 /// Each variable of a master must mean exactly one.

@@ -30,6 +30,7 @@ mod model;
 mod namespace;
 mod telemetry;
 mod tls;
+mod unit;
 mod url;
 mod watch;
 
@@ -63,4 +64,6 @@ pub use secret::Secret;
 pub use show::effective;
 pub use telemetry::{OtlpEndpoint, Telemetry};
 pub use tls::{Identity, MasterTls};
+pub use unit::{Primary, RedisUnit, Sentinels};
+pub use url::Address;
 pub use watch::Watch;

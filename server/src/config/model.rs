@@ -105,6 +105,7 @@ impl Config {
             restart_policy: self.restart_policy,
             command_timeouts: self.masters.iter().map(|m| m.command_timeout).collect(),
             connect_timeouts: self.masters.iter().map(|m| m.connect_timeout).collect(),
+            max_lags: self.masters.iter().map(Master::max_lag).collect(),
             max_waiters: self.limits.max_waiters,
             min_ttl: self.lease.min_ttl,
             max_hold: self.lease.max_hold,

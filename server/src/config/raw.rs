@@ -8,7 +8,7 @@ use super::secret::Secret;
 use super::span::Span;
 use holdfast_engine::RestartPolicy;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, IgnoredAny, MapAccess, Unexpected, Visitor};
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -131,16 +131,22 @@ pub(super) struct RawMaster {
     pub(super) command_timeout: Option<Span>,
     #[serde(deserialize_with = "some_table")]
     pub(super) tls: Option<RawMasterTls>,
-    #[serde(skip_serializing)]
-    pub(super) endpoints: Option<IgnoredAny>,
-    #[serde(skip_serializing)]
-    pub(super) sentinel: Option<IgnoredAny>,
-    #[serde(skip_serializing)]
-    pub(super) max_lag: Option<IgnoredAny>,
+    pub(super) endpoints: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_table")]
+    pub(super) sentinel: Option<RawSentinel>,
+    pub(super) max_lag: Option<Span>,
 }
 
-/// Keys of the contract that this version refuses; never proposed as what would be right.
-pub(super) const REPLICATED_UNIT_KEYS: [&str; 3] = ["endpoints", "sentinel", "max_lag"];
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSentinel {
+    pub(super) urls: Option<Vec<String>>,
+    pub(super) name: Option<String>,
+    pub(super) database: Option<Count>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) password_file: Option<PathBuf>,
+}
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

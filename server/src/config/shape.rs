@@ -2,7 +2,7 @@
 //! is looked at too.
 
 use super::problem::Problems;
-use super::raw::{REPLICATED_UNIT_KEYS, RawConfig};
+use super::raw::RawConfig;
 use super::similar::closest;
 use figment::error::{Actual, Kind};
 use figment::value::{Dict, Value};
@@ -76,8 +76,6 @@ fn found(actual: &Actual) -> String {
 }
 
 fn unknown(key: &str, valid: &[&'static str]) -> String {
-    let valid: Vec<&str> =
-        valid.iter().copied().filter(|key| !REPLICATED_UNIT_KEYS.contains(key)).collect();
     match closest(key, valid.iter().copied()) {
         Some(similar) => format!("unknown key; did you mean `{similar}`?"),
         None => format!("unknown key; known here: {}", valid.join(", ")),
@@ -161,8 +159,7 @@ mod tests {
             ("[[masters]]\npassword = 1234", "masters[0].password: must be a string in quotes"),
             (
                 "[[masters]]\nmax_leg = 1",
-                "masters[0].max_leg: unknown key; known here: name, url, username, \
-                                          password, password_file, connect_timeout, command_timeout, tls",
+                "masters[0].max_leg: unknown key; did you mean `max_lag`?",
             ),
             ("masters = ['redis://:hunter2@r1']", "masters[0]: must be a table"),
             ("masters = [['m', 'redis://:hunter2@r1']]", "masters[0]: must be a table"),

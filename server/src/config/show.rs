@@ -3,6 +3,7 @@
 //! What is printed is the shape that is read, so that it can be a configuration file again, once
 //! the secrets are put back.
 
+use super::credentials::Credentials;
 use super::grpc::Grpc;
 use super::lease::Lease;
 use super::limits::Limits;
@@ -10,11 +11,12 @@ use super::master::{Backend, Master, RedisEndpoint};
 use super::model::Config;
 use super::raw::{
     Count, Decimal, RawAdmin, RawConfig, RawGrpc, RawGrpcTls, RawLease, RawLimits, RawLog,
-    RawMaster, RawMasterTls, RawQuorum, RawTelemetry, RawWatch,
+    RawMaster, RawMasterTls, RawQuorum, RawSentinel, RawTelemetry, RawWatch,
 };
 use super::span::Span;
 use super::telemetry::{OtlpEndpoint, Telemetry};
 use super::tls::MasterTls;
+use super::unit::{Primary, RedisUnit};
 
 const DEV: &str = "# --dev: three in-memory masters\n";
 
@@ -85,18 +87,62 @@ fn telemetry(telemetry: &Telemetry) -> RawTelemetry {
 }
 
 fn master(master: &Master) -> Option<RawMaster> {
-    let Backend::Redis(endpoint) = &master.backend else { return None };
-    let RedisEndpoint { credentials, tls, .. } = endpoint;
+    let raw = match &master.backend {
+        Backend::Memory => return None,
+        Backend::Redis(endpoint) => RawMaster {
+            url: Some(endpoint.url()),
+            ..access(endpoint.credentials.as_ref(), endpoint.tls.as_ref())
+        },
+        Backend::Unit(unit) => RawMaster { max_lag: Some(Span(unit.max_lag)), ..places(unit) },
+    };
     Some(RawMaster {
         name: Some(master.name.clone()),
-        url: Some(endpoint.url()),
-        username: credentials.as_ref().and_then(|given| given.username.clone()),
-        password: credentials.as_ref().map(|given| given.password.clone()),
         connect_timeout: Some(Span(master.connect_timeout)),
         command_timeout: Some(Span(master.command_timeout)),
-        tls: tls.as_ref().map(master_tls),
-        ..RawMaster::default()
+        ..raw
     })
+}
+
+fn places(unit: &RedisUnit) -> RawMaster {
+    let urls =
+        |endpoints: &[RedisEndpoint]| Some(endpoints.iter().map(RedisEndpoint::url).collect());
+    match &unit.primary {
+        Primary::OneOf(endpoints) => {
+            let one = endpoints.first();
+            RawMaster {
+                endpoints: urls(endpoints),
+                ..access(
+                    one.and_then(|it| it.credentials.as_ref()),
+                    one.and_then(|it| it.tls.as_ref()),
+                )
+            }
+        }
+        Primary::NamedBy(sentinels) => {
+            let own = sentinels.endpoints.first().and_then(|it| it.credentials.as_ref());
+            let RawMaster { username, password, .. } = access(own, None);
+            RawMaster {
+                sentinel: Some(RawSentinel {
+                    urls: urls(&sentinels.endpoints),
+                    name: Some(sentinels.name.clone()),
+                    database: Some(Count(sentinels.database.into())),
+                    username,
+                    password,
+                    password_file: None,
+                }),
+                ..access(sentinels.credentials.as_ref(), sentinels.tls.as_ref())
+            }
+        }
+    }
+}
+
+/// Who we are, and who they must be.
+fn access(credentials: Option<&Credentials>, tls: Option<&MasterTls>) -> RawMaster {
+    RawMaster {
+        username: credentials.and_then(|given| given.username.clone()),
+        password: credentials.map(|given| given.password.clone()),
+        tls: tls.map(master_tls),
+        ..RawMaster::default()
+    }
 }
 
 fn master_tls(tls: &MasterTls) -> RawMasterTls {
@@ -122,7 +168,10 @@ mod tests {
                     [grpc]\ntls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
                     [[masters]]\nname = 'a'\nurl = 'rediss://[::1]:1/2'\ncommand_timeout = '5ms'\n\
                     tls = { ca = 'PEM', cert = 'PEM', key = 'PEM', server_name = 's' }\n\
-                    [[masters]]\nurl = 'redis://r2'";
+                    [[masters]]\nurl = 'redis://r2'\n\
+                    [[masters]]\nurl = 'unix:///r3?db=1'\n\
+                    [[masters]]\nendpoints = ['redis://r4', 'redis://r5']\nmax_lag = '7s'\n\
+                    [[masters]]\nsentinel = { urls = ['redis://r6'], name = 'm', database = 2 }";
         let config = file(&text.replace("PEM", pem.path())).unwrap();
         assert_eq!(file(&effective(&config)).unwrap(), config);
     }

@@ -1,18 +1,47 @@
-//! The URL of a master: `redis://` or `rediss://`, `[user[:password]@]host[:port][/db]`.
+//! The URL of a Redis server: `redis://` or `rediss://`, `[user[:password]@]host[:port][/db]`; or
+//! `unix:///path[?db=n]`.
 //!
 //! Deliberately absent: any error text that repeats the URL, for it may hold a password.
 
 use super::secret::Secret;
+use std::fmt;
+use std::path::PathBuf;
 
-const DEFAULT_PORT: u16 = 6379;
+/// Where masters listen unless their URL says otherwise.
+pub(super) const REDIS_PORT: u16 = 6379;
+/// The same for Sentinels.
+pub(super) const SENTINEL_PORT: u16 = 26_379;
+
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Address {
+    /// On the network.
+    Tcp {
+        /// Host name or IP address, lower case; IPv6 without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// On this machine.
+    Unix(PathBuf),
+}
+
+/// `host:port`, IPv6 in brackets; of a socket its path.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
 
 /// A URL, taken apart.
 #[derive(Debug)]
 pub(super) struct MasterUrl {
     pub(super) tls: bool,
-    /// Lower case; an IPv6 address without its brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) address: Address,
     pub(super) database: u32,
     pub(super) username: Option<String>,
     pub(super) password: Option<Secret>,
@@ -20,11 +49,12 @@ pub(super) struct MasterUrl {
 
 impl MasterUrl {
     /// Takes a URL apart; the error says what is wrong with it.
-    pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(url: &str, default_port: u16) -> Result<Self, &'static str> {
         let (tls, rest) = match url.split_once("://") {
             Some(("redis", rest)) => (false, rest),
             Some(("rediss", rest)) => (true, rest),
-            _ => return Err("must start with redis:// or rediss://"),
+            Some(("unix" | "redis+unix", rest)) => return socket(rest),
+            _ => return Err("must start with redis://, rediss:// or unix://"),
         };
         // A password with a bare / or @ in it ends up here in a host or database that is none.
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
@@ -38,7 +68,7 @@ impl MasterUrl {
             );
         }
         let (username, password) = credentials(user)?;
-        let (host, port) = host_and_port(address)?;
+        let (host, port) = host_and_port(address, default_port)?;
         let database = match database {
             "" => 0,
             number => number.parse().map_err(|_| {
@@ -46,13 +76,23 @@ impl MasterUrl {
                  a / or @ in a password is written %2F or %40"
             })?,
         };
-        Ok(Self { tls, host, port, database, username, password })
+        Ok(Self { tls, address: Address::Tcp { host, port }, database, username, password })
     }
 }
 
-/// Does this host and port need brackets? `host:port` as a name and an identity.
-pub(super) fn address_text(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+/// What follows `unix://`.
+fn socket(rest: &str) -> Result<MasterUrl, &'static str> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, "db=0"));
+    if !path.starts_with('/') || path.len() == 1 {
+        return Err("must name a socket by its full path, such as unix:///run/redis/redis.sock");
+    }
+    let database = query.strip_prefix("db=").and_then(|number| number.parse().ok());
+    let database = database.ok_or(
+        "must end after the path of the socket, or in ?db= and the number of a database; \
+         username and password have keys of their own",
+    )?;
+    let address = Address::Unix(PathBuf::from(decoded(path)?));
+    Ok(MasterUrl { tls: false, address, database, username: None, password: None })
 }
 
 fn credentials(user: Option<&str>) -> Result<(Option<String>, Option<Secret>), &'static str> {
@@ -63,7 +103,7 @@ fn credentials(user: Option<&str>) -> Result<(Option<String>, Option<Secret>), &
     Ok((given(username), given(password).map(Secret::new)))
 }
 
-fn host_and_port(address: &str) -> Result<(String, u16), &'static str> {
+fn host_and_port(address: &str, default_port: u16) -> Result<(String, u16), &'static str> {
     const HOST: &str = "must name a host, such as redis://10.0.0.1:6379";
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
@@ -83,7 +123,7 @@ fn host_and_port(address: &str) -> Result<(String, u16), &'static str> {
         }
     };
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => DEFAULT_PORT,
+        None if port.is_empty() => default_port,
         None => return Err(HOST),
         Some(digits) => match digits.parse() {
             Ok(port) if port > 0 => port,
@@ -117,10 +157,10 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let parts = |url: &str| {
-            let MasterUrl { tls, host, port, database, username, password } =
-                MasterUrl::parse(url).unwrap();
+            let MasterUrl { tls, address, database, username, password } =
+                MasterUrl::parse(url, REDIS_PORT).unwrap();
             let password = password.map(|secret| secret.expose().to_owned());
-            (tls, address_text(&host, port), database, username, password)
+            (tls, address.to_string(), database, username, password)
         };
         let text = |text: &str| Some(text.to_owned());
         for (url, expected) in [
@@ -132,6 +172,8 @@ mod tests {
             ("redis://:p%40%2F%25@h", (false, "h:6379".into(), 0, None, text("p@/%"))),
             ("redis://u:p:q@r@h", (false, "h:6379".into(), 0, text("u"), text("p:q@r"))),
             ("redis://u@h", (false, "h:6379".into(), 0, text("u"), None)),
+            ("unix:///run/r.sock", (false, "/run/r.sock".into(), 0, None, None)),
+            ("redis+unix:///a%20b?db=2", (false, "/a b".into(), 2, None, None)),
         ] {
             assert_eq!(parts(url), expected, "{url}");
         }
@@ -145,8 +187,17 @@ mod tests {
         let port = "must have a port from 1 to 65535 behind the host";
         let percent = "has a % in its credentials that begins no %XX; a % itself is written %25";
         for (url, expected) in [
-            ("10.0.0.1:6379", "must start with redis:// or rediss://"),
-            ("http://h", "must start with redis:// or rediss://"),
+            ("10.0.0.1:6379", "must start with redis://, rediss:// or unix://"),
+            ("http://h", "must start with redis://, rediss:// or unix://"),
+            (
+                "unix://r.sock",
+                "must name a socket by its full path, such as unix:///run/redis/redis.sock",
+            ),
+            (
+                "unix:///r.sock?password=x",
+                "must end after the path of the socket, or in ?db= and the number of a database; \
+                 username and password have keys of their own",
+            ),
             ("redis://", host),
             ("redis://:1", host),
             ("redis://a b", host),
@@ -168,7 +219,7 @@ mod tests {
             ("redis://:%é@h", percent),
             ("redis://:%ff@h", "has credentials that are not UTF-8"),
         ] {
-            assert_eq!(MasterUrl::parse(url).unwrap_err(), expected, "{url}");
+            assert_eq!(MasterUrl::parse(url, REDIS_PORT).unwrap_err(), expected, "{url}");
         }
     }
 }

@@ -66,6 +66,7 @@ async fn served_over<C: Connector>(
         restart_policy: RestartPolicy::Quarantine,
         command_timeouts: vec![Duration::from_millis(100); NAMES.len()],
         connect_timeouts: vec![Duration::from_secs(1); NAMES.len()],
+        max_lags: vec![None; NAMES.len()],
         max_waiters: MAX_WAITERS,
         min_ttl: MIN_TTL,
         max_hold: None,

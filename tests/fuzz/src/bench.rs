@@ -3,7 +3,8 @@
 use crate::fake_master::FakeMaster;
 use crate::hunt::Found;
 use holdfast_engine::{Ask, MasterId, Request, RunId, Window};
-use holdfast_server::masters::redis::{Deployment, Endpoint, RedisConnector};
+use holdfast_server::config::Address;
+use holdfast_server::masters::redis::{Deployment, Endpoint, Place, RedisConnector};
 use holdfast_server::masters::{Connection, Connector, Event};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,8 @@ pub fn not_begun(why: impl ToString) -> Found {
 
 /// The way to a master on this port.
 pub fn connector(port: u16, patience: Duration) -> Result<RedisConnector, String> {
-    let endpoint = Endpoint::new(("127.0.0.1", port), (None, None), 0, None, patience);
+    let address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
+    let endpoint = Endpoint::new(address, (None, None), 0, None, patience);
     let endpoint = endpoint.map_err(|error| error.to_string())?;
     let deployment = Deployment {
         key_prefix: "redlock:".to_owned(),
@@ -35,7 +37,7 @@ pub fn connector(port: u16, patience: Duration) -> Result<RedisConnector, String
         fingerprint_text: "max_ttl=60s".to_owned(),
         clock_skew: Duration::from_secs(10),
     };
-    Ok(RedisConnector::new(endpoint, Arc::new(deployment)))
+    Ok(RedisConnector::new(Place::Single(endpoint), Arc::new(deployment)))
 }
 
 /// A master, and a connection to it.

@@ -237,6 +237,7 @@ fn params() -> Params {
         restart_policy: RestartPolicy::Quarantine,
         command_timeouts: vec![Duration::from_millis(500); NAMES.len()],
         connect_timeouts: vec![Duration::from_secs(1); NAMES.len()],
+        max_lags: vec![None; NAMES.len()],
         max_waiters: MAX_WAITERS,
         min_ttl: MIN_TTL,
         max_hold: None,

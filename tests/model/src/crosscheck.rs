@@ -7,6 +7,7 @@ use crate::property::Property::{self, FencingTokensIncrease, TimedMutualExclusio
 use crate::quarantine::{Clocks, Quarantine, Rule};
 use crate::rolling::Rolling;
 use crate::search::{Limits, Model, search};
+use crate::unit::{Identity, Rule as UnitRule, UnitModel};
 use stateright::{Checker, Model as _};
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -114,4 +115,20 @@ fn quarantine() {
     assert!(both(|| model(Rule::Incident)).is_ok_and(|states| states > 1_000));
     let overwritten = Err((Property::AdoptionNeverStarved, 3));
     assert_eq!(both(|| model(Rule::LastSeen)), overwritten);
+}
+
+#[test]
+fn old_primary() {
+    let model = |rule| UnitModel {
+        last: 8,
+        limit: 2,
+        stops: 3,
+        pauses: 1,
+        back: false,
+        rule,
+        identity: Identity::Script,
+    };
+    assert!(both(|| model(UnitRule::Acknowledged)).is_ok_and(|states| states > 1_000));
+    let late = both(|| model(UnitRule::MinReplicas));
+    assert!(late.is_err_and(|(property, _)| property == Property::OldPrimaryStops));
 }

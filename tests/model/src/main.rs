@@ -2,8 +2,8 @@
 //! and checks each row's expectation. Rows of weaker variants must show their violation.
 //!
 //! `property` what is claimed · `master` one master and its scripts · `lock` masters, attempts,
-//! network and clocks · `rolling` restarts one by one · `quarantine` who ends it · `rows` the table ·
-//! `search` explores · `arguments` and `report` are the command line.
+//! network and clocks · `rolling` restarts one by one · `quarantine` who ends it · `unit` when an old
+//! primary stops · `rows` the table · `search` explores · `arguments` and `report` are the command line.
 
 mod arguments;
 #[cfg(test)]
@@ -19,6 +19,7 @@ mod rows;
 mod search;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 use std::process::ExitCode;
 

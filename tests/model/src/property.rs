@@ -23,11 +23,12 @@ pub(crate) enum Property {
     CurrentMeansThisLease,
     AdoptionNeverEarly,
     AdoptionNeverStarved,
+    OldPrimaryStops,
 }
 
 impl Property {
     /// In the order of the table in the results.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::FencingTokensIncrease,
         Self::FencingTokensAreUnique,
         Self::RetryNeverLowersTheToken,
@@ -45,6 +46,7 @@ impl Property {
         Self::CurrentMeansThisLease,
         Self::AdoptionNeverEarly,
         Self::AdoptionNeverStarved,
+        Self::OldPrimaryStops,
     ];
 
     /// The letter it has in the documents and decision records.
@@ -67,6 +69,7 @@ impl Property {
             Self::CurrentMeansThisLease => "C3",
             Self::AdoptionNeverEarly => "Q",
             Self::AdoptionNeverStarved => "L",
+            Self::OldPrimaryStops => "U",
         }
     }
 
@@ -118,6 +121,10 @@ impl Property {
                  over."
             }
             Self::AdoptionNeverStarved => "Nobody but a new loss sets a running quarantine back.",
+            Self::OldPrimaryStops => {
+                "A primary that has lost its replica does not vote any more when L' has passed, or \
+                 comes back in quarantine."
+            }
         }
     }
 }

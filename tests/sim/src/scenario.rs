@@ -112,6 +112,7 @@ impl Scenario {
             restart_policy: RestartPolicy::Quarantine,
             command_timeouts: vec![Duration::from_millis(100); self.masters],
             connect_timeouts: vec![Duration::from_secs(1); self.masters],
+            max_lags: vec![None; self.masters],
             max_waiters: 1_000,
             min_ttl: MIN_TTL,
             max_hold: None,

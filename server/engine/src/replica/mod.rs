@@ -560,8 +560,8 @@ impl Replica {
     fn find_twins(&mut self) {
         let mut seen = BTreeSet::new();
         for master in &mut self.masters {
-            let run = master.session().map(|session| session.run.clone());
-            master.set_twin(run.is_some_and(|run| !seen.insert(run)));
+            let process = master.session().map(|session| session.run.process().to_owned());
+            master.set_twin(process.is_some_and(|process| !seen.insert(process)));
         }
     }
 }

@@ -189,6 +189,7 @@ mod tests {
             restart_policy: RestartPolicy::Quarantine,
             command_timeouts: vec![Duration::from_millis(100); 3],
             connect_timeouts: vec![Duration::from_secs(1); 3],
+            max_lags: vec![None; 3],
             max_waiters: 1,
             min_ttl: MIN_TTL,
             max_hold: None,

@@ -4,7 +4,7 @@ use super::calls;
 use super::connector::Deployment;
 use super::notices;
 use super::record::{ballot_text, lease_text, nonce_text, parse, write_info, write_new_record};
-use super::scripts::{SCRIPTS, Source};
+use super::scripts::{Scripts, Source};
 use crate::config::{PROTOCOL_VERSION, differences};
 use crate::masters::MISFIT;
 use holdfast_engine::{
@@ -21,8 +21,13 @@ const NONSENSE: &str = "an answer that makes no sense";
 
 /// The command for one ask, or for those that [share a call](calls::calls).
 /// `listening`: this connection's other half listens to something, and the master knows.
-pub(super) fn command(asks: &[&Ask], listening: bool, deployment: &Deployment) -> Cmd {
-    let mut cmd = head(asks, listening, deployment);
+pub(super) fn command(
+    asks: &[&Ask],
+    listening: bool,
+    scripts: &Scripts,
+    deployment: &Deployment,
+) -> Cmd {
+    let mut cmd = head(asks, listening, scripts, deployment);
     for ask in asks {
         row(&mut cmd, &ask.request, deployment);
     }
@@ -30,8 +35,7 @@ pub(super) fn command(asks: &[&Ask], listening: bool, deployment: &Deployment) -
 }
 
 /// What comes before what each of them says itself.
-fn head(asks: &[&Ask], listening: bool, deployment: &Deployment) -> Cmd {
-    let scripts = &*SCRIPTS;
+fn head(asks: &[&Ask], listening: bool, scripts: &Scripts, deployment: &Deployment) -> Cmd {
     let of_lock = |source, resource| lock(source, asks[0], resource, deployment);
     let of_state = |source| state(source, asks[0], deployment);
     match &asks[0].request {

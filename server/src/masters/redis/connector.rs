@@ -6,20 +6,25 @@ use super::endpoint::Endpoint;
 use super::info::Info;
 use super::link::RedisLink;
 use super::notices;
-use super::scripts::{self, SCRIPTS};
+use super::scripts::{Guard, Scripts};
+use super::unit::Unit;
 use crate::masters::{Connection, Connector, Event};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdfast_engine::{Down, Resource, RunId, Session};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How often a connected process is looked at: is it still the one it was, and fit?
 const LOOK: Duration = Duration::from_secs(2);
+/// The same for a unit.
+const LOOK_AT_UNIT: Duration = Duration::from_secs(1);
 
 /// What all masters of a deployment share.
 #[derive(Debug, Clone)]
@@ -118,39 +123,93 @@ fn literally(name: &str) -> String {
     pattern
 }
 
+/// Where one vote is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// One independent process.
+    Single(Endpoint),
+    /// Whichever process is the primary.
+    Unit(Unit),
+}
+
+impl Place {
+    /// The way to the process that votes now.
+    pub(super) async fn endpoint(&self) -> Result<Endpoint, Down> {
+        match self {
+            Self::Single(endpoint) => Ok(endpoint.clone()),
+            Self::Unit(unit) => unit.find().await,
+        }
+    }
+
+    /// For the whole handshake.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        match self {
+            Self::Single(endpoint) => endpoint.connect_timeout,
+            // First it must be found.
+            Self::Unit(unit) => 2 * unit.connect_timeout(),
+        }
+    }
+
+    /// Who answers, and with which scripts it must be spoken to.
+    pub(super) async fn identify(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(Info, RunId, Arc<Scripts>), Down> {
+        let info = look(connection).await?;
+        let run_id = info.run_id().unwrap_or_default();
+        let Self::Unit(unit) = self else {
+            let run = RunId(run_id.into());
+            return Ok((info, run, Scripts::plain()));
+        };
+        let replicas = unit.judge(&info, connection).await?;
+        let replid = info.replid().unwrap_or_default();
+        let run = RunId::of_unit(run_id, replid);
+        let guard = Guard { replid, max_lag: unit.max_lag, replicas };
+        let scripts = if unit.fenced { Scripts::guarded(&guard) } else { Scripts::plain() };
+        Ok((info, run, scripts))
+    }
+}
+
 /// Makes connections to one Redis master.
 #[derive(Debug)]
 pub struct RedisConnector {
-    endpoint: Endpoint,
+    place: Place,
     deployment: Arc<Deployment>,
 }
 
 impl RedisConnector {
-    /// For the master at `endpoint`.
-    pub fn new(endpoint: Endpoint, deployment: Arc<Deployment>) -> Self {
-        Self { endpoint, deployment }
+    /// For the master at this place.
+    pub fn new(place: Place, deployment: Arc<Deployment>) -> Self {
+        Self { place, deployment }
     }
 
     async fn shake_hands(&self, events: UnboundedSender<Event>) -> Result<Connection, Down> {
-        let (mut connection, io) = open(&self.endpoint).await?;
+        let endpoint = self.place.endpoint().await?;
+        let (mut connection, io) = open(&endpoint).await?;
         let closed = events.clone();
         let io = tokio::spawn(io.then(move |()| async move {
             // A closed channel: the driver has gone, and nobody needs to know.
             let _ = closed.send(Event::Closed(Down::Unreachable("connection closed".into())));
         }));
         let guard = TaskGuard(io);
-        let info = look(&mut connection).await?;
-        scripts::load(&mut connection).await.map_err(refused)?;
-        self.self_test(&mut connection).await?;
+        let (info, run, scripts) = self.place.identify(&mut connection).await?;
+        scripts.load(&mut connection).await.map_err(refused)?;
+        self.self_test(&scripts, &mut connection).await?;
         let notices =
-            notices::listen(&self.endpoint, Arc::clone(&self.deployment), events.clone()).await?;
-        let run = RunId(info.run_id().unwrap_or_default().into());
+            notices::listen(&endpoint, Arc::clone(&self.deployment), events.clone()).await?;
         let session = Session { run, version: info.version().into() };
-        let watch = tokio::spawn(keep_looking(connection.clone(), info, events.clone()));
+        let watch = Watch {
+            connection: connection.clone(),
+            place: self.place.clone(),
+            scripts: Arc::clone(&scripts),
+            state_key: self.deployment.state_key(),
+        };
+        let watch = tokio::spawn(watch.keep_looking(info, events.clone()));
         Ok(Connection {
             session,
             link: Box::new(RedisLink::new(
                 connection,
+                scripts,
                 Arc::clone(&self.deployment),
                 events,
                 notices,
@@ -160,9 +219,13 @@ impl RedisConnector {
     }
 
     /// Proves every command that will be needed, and every key: scripts are not rolled back.
-    async fn self_test(&self, connection: &mut MultiplexedConnection) -> Result<(), Down> {
+    async fn self_test(
+        &self,
+        scripts: &Scripts,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), Down> {
         let wrong: Vec<String> = redis::cmd("EVALSHA")
-            .arg(&SCRIPTS.self_test.sha)
+            .arg(&scripts.self_test.sha)
             .arg(2)
             .arg(self.deployment.self_test_key())
             .arg(self.deployment.state_key())
@@ -182,7 +245,7 @@ impl Connector for RedisConnector {
         &mut self,
         events: UnboundedSender<Event>,
     ) -> BoxFuture<'_, Result<Connection, Down>> {
-        let patience = self.endpoint.connect_timeout;
+        let patience = self.place.connect_timeout();
         async move {
             match tokio::time::timeout(patience, self.shake_hands(events)).await {
                 Ok(result) => result,
@@ -221,7 +284,7 @@ pub(super) async fn open(
     Ok((connection, io.boxed()))
 }
 
-async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
+pub(super) async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
     let text: String = redis::cmd("INFO").query_async(connection).await.map_err(refused)?;
     let info = Info::parse(&text);
     match info.unfit() {
@@ -230,30 +293,80 @@ async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
     }
 }
 
-/// Looks at the process now and then: a run_id that changes on a live connection is a proxy's
-/// doing, an uptime that goes back is a machine restored from a snapshot.
-async fn keep_looking(
-    mut connection: MultiplexedConnection,
-    mut before: Info,
-    events: UnboundedSender<Event>,
-) {
-    let event = loop {
-        tokio::time::sleep(LOOK).await;
-        match look(&mut connection).await {
-            Err(down) => break Event::Closed(down),
-            Ok(info) if info.run_id() != before.run_id() => {
-                let why = "run_id changed on a live connection: a proxy is in between";
-                break Event::Closed(Down::Misconfigured(why.into()));
-            }
-            Ok(info) => {
-                if info.uptime_seconds() < before.uptime_seconds() {
-                    let _ = events.send(Event::Rewound);
-                }
-                before = info;
+/// A connected process that is looked at now and then.
+struct Watch {
+    connection: MultiplexedConnection,
+    place: Place,
+    scripts: Arc<Scripts>,
+    state_key: String,
+}
+
+impl Watch {
+    /// A run_id that changes on a live connection is a proxy's doing, an uptime that goes back is a
+    /// machine restored from a snapshot. A unit gets its heartbeats.
+    async fn keep_looking(mut self, info: Info, events: UnboundedSender<Event>) {
+        let looked = match self.place.clone() {
+            Place::Single(_) => self.keep_looking_at_process(info, &events).await,
+            Place::Unit(unit) => self.keep_looking_at_unit(&unit, info, &events).await,
+        };
+        let Err(down) = looked;
+        let _ = events.send(Event::Closed(down));
+    }
+
+    async fn keep_looking_at_process(
+        &mut self,
+        mut before: Info,
+        events: &UnboundedSender<Event>,
+    ) -> Result<Infallible, Down> {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            before = self.look(&before, events).await?;
+        }
+    }
+
+    async fn keep_looking_at_unit(
+        &mut self,
+        unit: &Unit,
+        mut before: Info,
+        events: &UnboundedSender<Event>,
+    ) -> Result<Infallible, Down> {
+        let mut due = Instant::now() + LOOK_AT_UNIT;
+        loop {
+            heartbeat(&mut self.connection, &self.scripts, &self.state_key).await?;
+            tokio::time::sleep(unit.heartbeat()).await;
+            if Instant::now() >= due {
+                due = Instant::now() + LOOK_AT_UNIT;
+                before = self.look(&before, events).await?;
+                unit.judge(&before, &mut self.connection).await?;
             }
         }
-    };
-    let _ = events.send(event);
+    }
+
+    async fn look(&mut self, before: &Info, events: &UnboundedSender<Event>) -> Result<Info, Down> {
+        let info = look(&mut self.connection).await?;
+        if info.run_id() != before.run_id() {
+            let why = "run_id changed on a live connection: a proxy is in between";
+            return Err(Down::Misconfigured(why.into()));
+        }
+        if info.uptime_seconds() < before.uptime_seconds() {
+            let _ = events.send(Event::Rewound);
+        }
+        Ok(info)
+    }
+}
+
+/// Is one of the last `max_lag` acknowledged? True of what needs none.
+pub(super) async fn heartbeat(
+    connection: &mut MultiplexedConnection,
+    scripts: &Scripts,
+    state_key: &str,
+) -> Result<bool, Down> {
+    let Some(heartbeat) = &scripts.heartbeat else { return Ok(true) };
+    let mut beat = redis::cmd("EVALSHA");
+    beat.arg(&heartbeat.sha).arg(1).arg(state_key);
+    let fresh: RedisResult<u8> = beat.query_async(connection).await;
+    // Most likely it has become a replica, or has none.
+    fresh.map(|fresh| fresh == 1).map_err(|error| Down::Unreachable(error.to_string().into()))
 }
 
 /// No stream of bytes.

@@ -1,5 +1,6 @@
-//! Where a master is and how to get there: TCP, TLS, credentials.
+//! Where a server is and how to get there: TCP or a Unix socket, TLS, credentials.
 
+use crate::config::Address;
 use redis::RedisConnectionInfo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -8,23 +9,29 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 /// One Redis endpoint, checked.
 #[derive(Clone)]
 pub struct Endpoint {
-    host: String,
-    port: u16,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    address: Address,
+    tls: Option<Encryption>,
     session: RedisConnectionInfo,
     /// For the whole handshake, and for the patience with a master that has stalled.
     pub connect_timeout: Duration,
 }
 
+#[derive(Clone)]
+struct Encryption {
+    connector: TlsConnector,
+    /// The name the server must bear; `None`: its host.
+    name: Option<ServerName<'static>>,
+}
+
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("host", &self.host).field("port", &self.port).finish()
+        f.debug_struct("Endpoint").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -46,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 impl Endpoint {
     /// An endpoint. Fails if the TLS material does not parse.
     pub fn new(
-        (host, port): (&str, u16),
+        address: Address,
         (username, password): (Option<&str>, Option<&str>),
         database: i64,
         tls: Option<&Tls>,
@@ -59,9 +66,21 @@ impl Endpoint {
         if let Some(password) = password {
             session = session.set_password(password);
         }
-        let tls = tls.map(|tls| connector(tls, host)).transpose()?;
+        let tls = tls.map(encryption).transpose()?;
         let session = session.set_skip_set_lib_name();
-        Ok(Self { host: host.into(), port, tls, session, connect_timeout })
+        let endpoint = Self { address, tls, session, connect_timeout };
+        endpoint.server_name()?;
+        Ok(endpoint)
+    }
+
+    /// The same way to another address.
+    pub(super) fn at(&self, address: Address) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     pub(super) fn session(&self) -> &RedisConnectionInfo {
@@ -69,16 +88,31 @@ impl Endpoint {
     }
 
     pub(super) async fn open(&self) -> io::Result<Box<dyn Stream>> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let (host, port) = match &self.address {
+            Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Tcp { host, port } => (host.as_str(), *port),
+        };
+        let tcp = TcpStream::connect((host, port)).await?;
         tcp.set_nodelay(true)?;
-        match &self.tls {
-            None => Ok(Box::new(tcp)),
-            Some((connector, name)) => Ok(Box::new(connector.connect(name.clone(), tcp).await?)),
+        match (&self.tls, self.server_name()?) {
+            (Some(tls), Some(name)) => Ok(Box::new(tls.connector.connect(name, tcp).await?)),
+            _ => Ok(Box::new(tcp)),
+        }
+    }
+
+    /// The name that the server's certificate must bear; `None`: it needs none.
+    fn server_name(&self) -> io::Result<Option<ServerName<'static>>> {
+        match (&self.tls, &self.address) {
+            (None, _) | (_, Address::Unix(_)) => Ok(None),
+            (Some(Encryption { name: Some(name), .. }), _) => Ok(Some(name.clone())),
+            (Some(_), Address::Tcp { host, .. }) => {
+                ServerName::try_from(host.clone()).map(Some).map_err(invalid)
+            }
         }
     }
 }
 
-fn connector(tls: &Tls, host: &str) -> io::Result<(TlsConnector, ServerName<'static>)> {
+fn encryption(tls: &Tls) -> io::Result<Encryption> {
     let mut roots = RootCertStore::empty();
     match &tls.ca {
         Some(pem) => {
@@ -102,9 +136,8 @@ fn connector(tls: &Tls, host: &str) -> io::Result<(TlsConnector, ServerName<'sta
             config.with_client_auth_cert(chain.map_err(invalid)?, key).map_err(invalid)?
         }
     };
-    let name = tls.server_name.clone().unwrap_or_else(|| host.to_owned());
-    let name = ServerName::try_from(name).map_err(invalid)?;
-    Ok((TlsConnector::from(Arc::new(config)), name))
+    let name = tls.server_name.clone().map(ServerName::try_from).transpose().map_err(invalid)?;
+    Ok(Encryption { connector: TlsConnector::from(Arc::new(config)), name })
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

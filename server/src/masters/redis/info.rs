@@ -28,6 +28,29 @@ impl Info {
         self.get("redis_version").unwrap_or("unknown")
     }
 
+    pub(super) fn major_version(&self) -> Option<u32> {
+        self.version().split('.').next()?.parse().ok()
+    }
+
+    /// What changes with every change of its role.
+    pub(super) fn replid(&self) -> Option<&str> {
+        self.get("master_replid")
+    }
+
+    /// How many replicas are attached.
+    pub(super) fn replicas(&self) -> u32 {
+        self.number("connected_slaves").unwrap_or(0)
+    }
+
+    /// How many of them acknowledge in time; `None`: it does not care (min-replicas-* is not set).
+    pub(super) fn good_replicas(&self) -> Option<u32> {
+        self.number("min_slaves_good_slaves")
+    }
+
+    fn number(&self, field: &str) -> Option<u32> {
+        self.get(field)?.parse().ok()
+    }
+
     pub(super) fn uptime_seconds(&self) -> u64 {
         self.get("uptime_in_seconds").and_then(|value| value.parse().ok()).unwrap_or(0)
     }

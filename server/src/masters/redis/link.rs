@@ -5,6 +5,7 @@ use super::calls;
 use super::codec::{self, unknown};
 use super::connector::{Deployment, TaskGuard};
 use super::notices::Notices;
+use super::scripts::Scripts;
 use crate::masters::{Event, Link};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub(super) struct RedisLink {
     connection: MultiplexedConnection,
+    scripts: Arc<Scripts>,
     deployment: Arc<Deployment>,
     events: UnboundedSender<Event>,
     notices: Notices,
@@ -25,12 +27,13 @@ pub(super) struct RedisLink {
 impl RedisLink {
     pub(super) fn new(
         connection: MultiplexedConnection,
+        scripts: Arc<Scripts>,
         deployment: Arc<Deployment>,
         events: UnboundedSender<Event>,
         notices: Notices,
         tasks: [TaskGuard; 2],
     ) -> Self {
-        Self { connection, deployment, events, notices, _tasks: tasks }
+        Self { connection, scripts, deployment, events, notices, _tasks: tasks }
     }
 }
 
@@ -42,7 +45,7 @@ impl Link for RedisLink {
         let mut pipe = redis::Pipeline::with_capacity(calls.len());
         for places in &calls {
             let asks: Vec<&Ask> = places.iter().map(|place| &asks[*place]).collect();
-            pipe.add_command(codec::command(&asks, listening, &self.deployment));
+            pipe.add_command(codec::command(&asks, listening, &self.scripts, &self.deployment));
         }
         let deployment = Arc::clone(&self.deployment);
         let events = self.events.clone();
@@ -85,7 +88,10 @@ impl Link for RedisLink {
 fn needs_handshake(value: &Value) -> Option<String> {
     match value {
         Value::ServerError(error)
-            if matches!(error.code(), "NOSCRIPT" | "NOPERM" | "NOAUTH" | "READONLY") =>
+            if matches!(
+                error.code(),
+                "NOSCRIPT" | "NOPERM" | "NOAUTH" | "READONLY" | "IDENTITY"
+            ) =>
         {
             Some(error.to_string())
         }

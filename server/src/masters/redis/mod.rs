@@ -5,9 +5,10 @@
 //!
 //! ```text
 //! connector  connects, shakes hands: who is it, is it fit, do the scripts run?
-//! endpoint   TCP and TLS
+//! unit       which process of several is the primary, and may it vote?
+//! endpoint   TCP, Unix sockets, TLS
 //! link       one pipelined write a batch; replies in order
-//! scripts    one Lua file a script, run by EVALSHA
+//! scripts    one Lua file a script, run by EVALSHA; a guard before each on a unit
 //! calls      which asks share a call of a script
 //! codec      requests to commands, values to replies
 //! record     the packed form of a lock
@@ -26,7 +27,9 @@ mod notices;
 mod operator;
 mod record;
 mod scripts;
+mod unit;
 
-pub use connector::{Deployment, RedisConnector};
+pub use connector::{Deployment, Place, RedisConnector};
 pub use endpoint::{Endpoint, Tls};
 pub use operator::{Boot, Operator, OperatorError, Vacancy};
+pub use unit::{Primary, Unit};

@@ -1,31 +1,31 @@
 //! What an operator does to a master once: `bootstrap` and `accept-config`.
 
-use super::connector::{Deployment, open};
-use super::endpoint::Endpoint;
-use super::info::Info;
+use super::connector::{Deployment, Place, TaskGuard, heartbeat, open};
 use super::record;
-use super::scripts::{self, SCRIPTS};
+use super::scripts::Scripts;
 use crate::config::PROTOCOL_VERSION;
-use holdfast_engine::{Ballot, Down};
+use holdfast_engine::{Ballot, Down, RunId};
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Replicas acknowledge every second.
+const FOLLOWED: Duration = Duration::from_secs(10);
+const FOLLOWED_LOOK: Duration = Duration::from_millis(100);
 
 /// A connection to one master for one command.
 pub struct Operator {
     connection: MultiplexedConnection,
+    run: RunId,
+    scripts: Arc<Scripts>,
     deployment: Arc<Deployment>,
-    io: tokio::task::JoinHandle<()>,
+    _io: TaskGuard,
 }
 
 impl std::fmt::Debug for Operator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Operator").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        self.io.abort();
     }
 }
 
@@ -75,25 +75,19 @@ impl From<Down> for OperatorError {
 impl Operator {
     /// Connects.
     pub async fn connect(
-        endpoint: &Endpoint,
+        place: &Place,
         deployment: Arc<Deployment>,
     ) -> Result<Self, OperatorError> {
-        let connecting = tokio::time::timeout(endpoint.connect_timeout, open(endpoint)).await;
+        let patience = place.connect_timeout();
+        let connecting = async { open(&place.endpoint().await?).await };
         let unanswered = |_| OperatorError::Unreachable("no connection in time".into());
-        let (mut connection, io) = connecting.map_err(unanswered)??;
-        let io = tokio::spawn(io);
-        connection.set_response_timeout(endpoint.connect_timeout);
-        let mut operator = Self { connection, deployment, io };
-        if let Some(why) = operator.info().await?.unfit() {
-            return Err(OperatorError::Unfit(why.into()));
-        }
-        scripts::load(&mut operator.connection).await?;
-        Ok(operator)
-    }
-
-    /// The process that answers.
-    pub async fn run_id(&mut self) -> Result<String, OperatorError> {
-        Ok(self.info().await?.run_id().unwrap_or_default().to_owned())
+        let (mut connection, io) =
+            tokio::time::timeout(patience, connecting).await.map_err(unanswered)??;
+        let io = TaskGuard(tokio::spawn(io));
+        connection.set_response_timeout(patience);
+        let (_, run, scripts) = place.identify(&mut connection).await?;
+        scripts.load(&mut connection).await?;
+        Ok(Self { connection, run, scripts, deployment, _io: io })
     }
 
     /// Is any key of Holdfast's own there?
@@ -109,12 +103,12 @@ impl Operator {
     }
 
     /// Lets it vote at once.
-    pub async fn bootstrap(&mut self, run: &str, base: Ballot) -> Result<Boot, OperatorError> {
+    pub async fn bootstrap(&mut self, base: Ballot) -> Result<Boot, OperatorError> {
         let done: i64 = redis::cmd("EVALSHA")
-            .arg(&SCRIPTS.bootstrap.sha)
+            .arg(&self.scripts.bootstrap.sha)
             .arg(1)
             .arg(self.deployment.state_key())
-            .arg(run)
+            .arg(&*self.run.0)
             .arg(&self.deployment.fingerprint)
             .arg(&record::ballot_text(base)[..])
             .arg(PROTOCOL_VERSION)
@@ -127,6 +121,20 @@ impl Operator {
             0 => Boot::Observed,
             _ => Boot::ClockOff,
         })
+    }
+
+    /// Until a unit's replicas have acknowledged a heartbeat: before, it could not vote.
+    pub async fn wait_followed(&mut self) -> Result<(), OperatorError> {
+        let state_key = self.deployment.state_key();
+        let deadline = Instant::now() + FOLLOWED;
+        while !heartbeat(&mut self.connection, &self.scripts, &state_key).await? {
+            if Instant::now() > deadline {
+                let why = "its replicas do not acknowledge what is written";
+                return Err(OperatorError::Unreachable(why.into()));
+            }
+            tokio::time::sleep(FOLLOWED_LOOK).await;
+        }
+        Ok(())
     }
 
     /// The configuration it belongs to, in words; `None` if it belongs to none yet.
@@ -142,7 +150,7 @@ impl Operator {
     /// Makes it belong to this configuration. False if it belongs to none yet.
     pub async fn accept_configuration(&mut self) -> Result<bool, OperatorError> {
         let done: i64 = redis::cmd("EVALSHA")
-            .arg(&SCRIPTS.accept_config.sha)
+            .arg(&self.scripts.accept_config.sha)
             .arg(1)
             .arg(self.deployment.state_key())
             .arg(&self.deployment.fingerprint)
@@ -151,11 +159,6 @@ impl Operator {
             .query_async(&mut self.connection)
             .await?;
         Ok(done == 1)
-    }
-
-    async fn info(&mut self) -> Result<Info, OperatorError> {
-        let text: String = redis::cmd("INFO").query_async(&mut self.connection).await?;
-        Ok(Info::parse(&text))
     }
 
     /// The first key that matches, and is one of our locks if it must be.

@@ -1,8 +1,10 @@
-//! The Lua scripts and their SHA-1s: one file each under `lua/`, loaded at every handshake.
+//! The Lua scripts and their SHA-1s: one file each under `lua/`, loaded at every handshake. On a unit
+//! the guard comes before each of them.
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// Every script that EVALSHA may name.
 #[derive(Debug)]
@@ -20,58 +22,98 @@ pub(super) struct Scripts {
     pub(super) bootstrap: Source,
     pub(super) accept_config: Source,
     pub(super) self_test: Source,
+    /// Units only.
+    pub(super) heartbeat: Option<Source>,
 }
 
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Source {
-    text: &'static str,
+    text: String,
     pub(super) sha: String,
 }
 
-impl Source {
-    fn new(text: &'static str) -> Self {
-        Self { text, sha: Script::new(text).get_hash().to_owned() }
+/// What must be true of a unit whenever one of its scripts runs.
+#[derive(Debug)]
+pub(super) struct Guard<'a> {
+    /// Beside run_id, its identity.
+    pub(super) replid: &'a str,
+    pub(super) max_lag: Duration,
+    /// That follow it.
+    pub(super) replicas: u32,
+}
+
+impl Guard<'_> {
+    fn before(&self, state: &str, text: &str) -> String {
+        let Self { replid, max_lag, replicas } = self;
+        let max_lag = max_lag.as_micros();
+        format!(
+            "local STATE, REPLID, MAX_LAG, REPLICAS = {state}, '{replid}', {max_lag}, {replicas}\n\
+             {}{text}",
+            include_str!("lua/guard.lua")
+        )
     }
 }
 
-/// The scripts, hashed once.
-pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
-    acquire: Source::new(include_str!("lua/acquire.lua")),
-    extend: Source::new(include_str!("lua/extend.lua")),
-    repair: Source::new(include_str!("lua/repair.lua")),
-    cleanup: Source::new(include_str!("lua/cleanup.lua")),
-    release: Source::new(include_str!("lua/release.lua")),
-    revoke: Source::new(include_str!("lua/revoke.lua")),
-    read: Source::new(include_str!("lua/read.lua")),
-    observe: Source::new(include_str!("lua/observe.lua")),
-    adopt: Source::new(include_str!("lua/adopt.lua")),
-    suspect: Source::new(include_str!("lua/suspect.lua")),
-    bootstrap: Source::new(include_str!("lua/bootstrap.lua")),
-    accept_config: Source::new(include_str!("lua/accept_config.lua")),
-    self_test: Source::new(include_str!("lua/self_test.lua")),
-});
+static PLAIN: LazyLock<Arc<Scripts>> = LazyLock::new(|| Arc::new(Scripts::new(None)));
 
-/// Loads all of them, in one write.
-pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    let s = &*SCRIPTS;
-    let mut pipe = redis::pipe();
-    for source in [
-        &s.acquire,
-        &s.extend,
-        &s.repair,
-        &s.cleanup,
-        &s.release,
-        &s.revoke,
-        &s.read,
-        &s.observe,
-        &s.adopt,
-        &s.suspect,
-        &s.bootstrap,
-        &s.accept_config,
-        &s.self_test,
-    ] {
-        pipe.cmd("SCRIPT").arg("LOAD").arg(source.text).ignore();
+impl Scripts {
+    /// Those for an independent master, hashed once.
+    pub(super) fn plain() -> Arc<Self> {
+        Arc::clone(&PLAIN)
     }
-    pipe.exec_async(connection).await
+
+    /// Those for a unit.
+    pub(super) fn guarded(guard: &Guard<'_>) -> Arc<Self> {
+        Arc::new(Self::new(Some(guard)))
+    }
+
+    fn new(guard: Option<&Guard<'_>>) -> Self {
+        let source = |state: &str, text: &str| {
+            let text = guard.map_or_else(|| text.to_owned(), |guard| guard.before(state, text));
+            Source { sha: Script::new(&text).get_hash().to_owned(), text }
+        };
+        // Where the state is among the keys.
+        let [first, second] = ["KEYS[1]", "KEYS[2]"];
+        Self {
+            acquire: source(first, include_str!("lua/acquire.lua")),
+            extend: source(first, include_str!("lua/extend.lua")),
+            repair: source(second, include_str!("lua/repair.lua")),
+            cleanup: source(second, include_str!("lua/cleanup.lua")),
+            release: source(first, include_str!("lua/release.lua")),
+            revoke: source(second, include_str!("lua/revoke.lua")),
+            read: source(second, include_str!("lua/read.lua")),
+            observe: source(first, include_str!("lua/observe.lua")),
+            adopt: source(first, include_str!("lua/adopt.lua")),
+            suspect: source(first, include_str!("lua/suspect.lua")),
+            bootstrap: source(first, include_str!("lua/bootstrap.lua")),
+            accept_config: source(first, include_str!("lua/accept_config.lua")),
+            self_test: source(second, include_str!("lua/self_test.lua")),
+            heartbeat: guard.map(|_| source(first, include_str!("lua/heartbeat.lua"))),
+        }
+    }
+
+    /// Loads all of them, in one write.
+    pub(super) async fn load(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let mut pipe = redis::pipe();
+        let sources = [
+            &self.acquire,
+            &self.extend,
+            &self.repair,
+            &self.cleanup,
+            &self.release,
+            &self.revoke,
+            &self.read,
+            &self.observe,
+            &self.adopt,
+            &self.suspect,
+            &self.bootstrap,
+            &self.accept_config,
+            &self.self_test,
+        ];
+        for source in sources.into_iter().chain(&self.heartbeat) {
+            pipe.cmd("SCRIPT").arg("LOAD").arg(&source.text).ignore();
+        }
+        pipe.exec_async(connection).await
+    }
 }

@@ -128,6 +128,7 @@ fn params() -> Params {
         restart_policy: RestartPolicy::Quarantine,
         command_timeouts: vec![Duration::from_millis(100); MASTERS],
         connect_timeouts: vec![Duration::from_secs(1); MASTERS],
+        max_lags: vec![None; MASTERS],
         max_waiters: MAX_WAITERS,
         min_ttl: MIN_TTL,
         max_hold: None,

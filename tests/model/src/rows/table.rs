@@ -6,6 +6,7 @@ use crate::property::Property::{self, AdoptionNeverEarly, AdoptionNeverStarved, 
 use crate::quarantine::Quarantine;
 use crate::rolling::Rolling;
 use crate::search::{Limits, Model, Outcome, search};
+use crate::unit::UnitModel;
 use holdfast_engine::Mutant;
 
 /// More states than this are not searched (about 6 GiB).
@@ -148,6 +149,16 @@ impl Table {
         name: &'static str,
         words: &'static str,
         model: Quarantine,
+    ) -> &mut Row {
+        self.row(name, words, model)
+    }
+
+    /// A row about the old primary of a unit.
+    pub(super) fn primary(
+        &mut self,
+        name: &'static str,
+        words: &'static str,
+        model: UnitModel,
     ) -> &mut Row {
         self.row(name, words, model)
     }
