@@ -3,6 +3,8 @@
 //!
 //! There is one master in each test, so that the vote of an old primary would be a quorum.
 
+mod guard;
+
 use std::time::Duration;
 
 use holdfast_proto::v1::acquire_response::Outcome;
@@ -295,7 +297,7 @@ async fn a_primary_that_was_a_replica_meanwhile_is_another_one() {
 
 #[tokio::test]
 async fn sentinel_names_the_primary_before_and_after_its_failover() {
-    let (mut old, new) = pair().await.unwrap();
+    let (mut old, _new) = pair().await.unwrap();
     let sentinel = Sentinel::start(old.address()).await.unwrap();
     sentinel.wait_for("+slave", BOUND).await.unwrap();
     let url = sentinel.url();
