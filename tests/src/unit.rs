@@ -29,8 +29,14 @@ pub fn options(following: Option<SocketAddr>) -> RedisOptions {
 
 /// A primary and a replica that follows it.
 pub async fn pair() -> Result<(RedisServer, RedisServer)> {
-    let primary = RedisServer::start(options(None)).await?;
-    let replica = RedisServer::start(options(Some(primary.address()))).await?;
+    pair_with(&[]).await
+}
+
+/// The same with ACL users.
+pub async fn pair_with(users: &[String]) -> Result<(RedisServer, RedisServer)> {
+    let with = |options| RedisOptions { users: users.to_vec(), ..options };
+    let primary = RedisServer::start(with(options(None))).await?;
+    let replica = RedisServer::start(with(options(Some(primary.address())))).await?;
     primary.wait_followed().await?;
     Ok((primary, replica))
 }

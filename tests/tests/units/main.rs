@@ -15,7 +15,7 @@ use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions, MasterConfig};
 use holdfast_tests::proxy::Proxy;
 use holdfast_tests::redis_server::RedisServer;
 use holdfast_tests::sentinel::{Sentinel, UNIT};
-use holdfast_tests::unit::{MAX_LAG, options, pair};
+use holdfast_tests::unit::{MAX_LAG, options, pair, pair_with};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
@@ -149,6 +149,24 @@ async fn a_unit_that_is_not_fenced_says_what_it_lacks() {
         set(name, right).await;
         wait_state(&server, MasterState::Voting).await;
     }
+}
+
+/// As a managed Redis is: CONFIG is not for its users.
+#[tokio::test]
+async fn where_settings_cannot_be_seen_one_replica_is_enough() {
+    let users = ["managed on >secret ~* &* +@all -config".to_owned()];
+    let (primary, replica) = pair_with(&users).await.unwrap();
+    let master =
+        unit(&[&primary, &replica]).with("username = \"managed\"").with("password = \"secret\"");
+    let server = bootstrapped(with(master)).await;
+    server.acquire("r", "a", TTL, ONCE).await.unwrap().lease();
+
+    let config = options(Some(primary.address()));
+    let second = RedisServer::start(config).await.unwrap();
+    let master = wait_state(&server, MasterState::Misconfigured).await;
+    assert!(master.detail.contains("CONFIG GET is not allowed"), "{master:?}");
+    drop(second);
+    wait_state(&server, MasterState::Voting).await;
 }
 
 /// A pair between which there is a network, so that a write can be lost on its way to the replica.
