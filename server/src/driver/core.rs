@@ -277,6 +277,9 @@ impl Core {
                 warn!(master = slot.name, "uptime went back: restored from a snapshot?");
                 self.replica.handle_rewind(master, now);
             }
+            LinkEvent::Happened(Event::Remark(remark)) => {
+                self.replica.handle_remark(master, remark);
+            }
             LinkEvent::Happened(Event::Closed(_)) => {}
         }
     }

@@ -6,12 +6,13 @@ use super::endpoint::Endpoint;
 use super::info::Info;
 use super::link::RedisLink;
 use super::notices;
+use super::remark;
 use super::scripts::{Guard, Scripts};
 use super::unit::Unit;
 use crate::masters::{Connection, Connector, Event};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdfast_engine::{Down, Resource, RunId, Session};
+use holdfast_engine::{Down, Resource, RestartPolicy, RunId, Session};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::convert::Infallible;
@@ -41,6 +42,8 @@ pub struct Deployment {
     pub fingerprint_text: String,
     /// SKEW: how far a ballot may be ahead of a master's clock.
     pub clock_skew: Duration,
+    /// What a restart of a master means.
+    pub restart_policy: RestartPolicy,
 }
 
 /// Behind the namespace, in the channels of notices.
@@ -202,7 +205,8 @@ impl RedisConnector {
             connection: connection.clone(),
             place: self.place.clone(),
             scripts: Arc::clone(&scripts),
-            state_key: self.deployment.state_key(),
+            deployment: Arc::clone(&self.deployment),
+            remark: None,
         };
         let watch = tokio::spawn(watch.keep_looking(info, events.clone()));
         Ok(Connection {
@@ -298,13 +302,16 @@ struct Watch {
     connection: MultiplexedConnection,
     place: Place,
     scripts: Arc<Scripts>,
-    state_key: String,
+    deployment: Arc<Deployment>,
+    /// What was told last.
+    remark: Option<Arc<str>>,
 }
 
 impl Watch {
     /// A run_id that changes on a live connection is a proxy's doing, an uptime that goes back is a
     /// machine restored from a snapshot. A unit gets its heartbeats.
     async fn keep_looking(mut self, info: Info, events: UnboundedSender<Event>) {
+        self.tell(&info, &events);
         let looked = match self.place.clone() {
             Place::Single(_) => self.keep_looking_at_process(info, &events).await,
             Place::Unit(unit) => self.keep_looking_at_unit(&unit, info, &events).await,
@@ -331,8 +338,9 @@ impl Watch {
         events: &UnboundedSender<Event>,
     ) -> Result<Infallible, Down> {
         let mut due = Instant::now() + LOOK_AT_UNIT;
+        let state_key = self.deployment.state_key();
         loop {
-            heartbeat(&mut self.connection, &self.scripts, &self.state_key).await?;
+            heartbeat(&mut self.connection, &self.scripts, &state_key).await?;
             tokio::time::sleep(unit.heartbeat()).await;
             if Instant::now() >= due {
                 due = Instant::now() + LOOK_AT_UNIT;
@@ -351,7 +359,16 @@ impl Watch {
         if info.uptime_seconds() < before.uptime_seconds() {
             let _ = events.send(Event::Rewound);
         }
+        self.tell(&info, events);
         Ok(info)
+    }
+
+    fn tell(&mut self, info: &Info, events: &UnboundedSender<Event>) {
+        let remark = remark::of(info, &self.place, self.deployment.restart_policy);
+        if self.remark != remark {
+            self.remark.clone_from(&remark);
+            let _ = events.send(Event::Remark(remark));
+        }
     }
 }
 
@@ -400,6 +417,7 @@ mod tests {
             fingerprint: String::new(),
             fingerprint_text: String::new(),
             clock_skew: Duration::ZERO,
+            restart_policy: RestartPolicy::Quarantine,
         }
     }
 
