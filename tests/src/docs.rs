@@ -18,6 +18,13 @@ pub fn acl_rule() -> Vec<String> {
     rule.split(' ').map(str::to_owned).collect()
 }
 
+/// Does the page's table say what to do about a master in this state, with this in its detail?
+pub fn explains(state: &str, phrase: &str) -> bool {
+    let page = fs::read_to_string(path("docs/operations/masters.md")).expect("the page");
+    let start = format!("| {state} | ");
+    page.lines().any(|line| line.starts_with(&start) && line.contains(&format!("`{phrase}")))
+}
+
 /// Every ready configuration, by the name of its file.
 pub fn configs() -> BTreeMap<String, String> {
     let files = fs::read_dir(path("docs/operations/configs")).expect("the folder");
