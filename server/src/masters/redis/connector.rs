@@ -197,7 +197,11 @@ impl RedisConnector {
         let guard = TaskGuard(io);
         let (info, run, scripts) = self.place.identify(&mut connection).await?;
         scripts.load(&mut connection).await.map_err(refused)?;
-        self.self_test(&scripts, &mut connection).await?;
+        match self_test(&scripts, &self.deployment, &mut connection).await {
+            Ok(wrong) if wrong.is_empty() => {}
+            Ok(wrong) => return Err(unable(&wrong)),
+            Err(error) => return Err(refused(error)),
+        }
         let notices =
             notices::listen(&endpoint, Arc::clone(&self.deployment), events.clone()).await?;
         let session = Session { run, version: info.version().into() };
@@ -220,27 +224,6 @@ impl RedisConnector {
                 [guard, TaskGuard(watch)],
             )),
         })
-    }
-
-    /// Proves every command that will be needed, and every key: scripts are not rolled back.
-    async fn self_test(
-        &self,
-        scripts: &Scripts,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<(), Down> {
-        let wrong: Vec<String> = redis::cmd("EVALSHA")
-            .arg(&scripts.self_test.sha)
-            .arg(2)
-            .arg(self.deployment.self_test_key())
-            .arg(self.deployment.state_key())
-            .arg(format!("{}self-test", self.deployment.channel_prefix()))
-            .query_async(connection)
-            .await
-            .map_err(refused)?;
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => Err(Down::Misconfigured(format!("self-test: {}", wrong.join("; ")).into())),
-        }
     }
 }
 
@@ -295,6 +278,26 @@ pub(super) async fn look(connection: &mut MultiplexedConnection) -> Result<Info,
         None => Ok(info),
         Some(why) => Err(Down::Misconfigured(why.into())),
     }
+}
+
+/// Tries every command that will be needed, on every key: scripts are not rolled back. What does not work.
+async fn self_test(
+    scripts: &Scripts,
+    deployment: &Deployment,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Vec<String>> {
+    redis::cmd("EVALSHA")
+        .arg(&scripts.self_test.sha)
+        .arg(2)
+        .arg(deployment.self_test_key())
+        .arg(deployment.state_key())
+        .arg(format!("{}self-test", deployment.channel_prefix()))
+        .query_async(connection)
+        .await
+}
+
+fn unable(wrong: &[String]) -> Down {
+    Down::Misconfigured(format!("self-test: {}", wrong.join("; ")).into())
 }
 
 /// A connected process that is looked at now and then.
@@ -360,7 +363,25 @@ impl Watch {
             let _ = events.send(Event::Rewound);
         }
         self.tell(&info, events);
+        self.may_still().await?;
         Ok(info)
+    }
+
+    /// Was a permission taken away since the handshake? A memory or a disk that is full passes by itself, and
+    /// releases work meanwhile.
+    async fn may_still(&mut self) -> Result<(), Down> {
+        const PASSING: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "READONLY"];
+        match self_test(&self.scripts, &self.deployment, &mut self.connection).await {
+            Ok(mut wrong) => {
+                wrong.retain(|text| !PASSING.iter().any(|passing| text.contains(passing)));
+                if wrong.is_empty() { Ok(()) } else { Err(unable(&wrong)) }
+            }
+            Err(error) => match refused(error) {
+                Down::Misconfigured(why) => Err(Down::Misconfigured(why)),
+                // Whoever asks next finds out.
+                Down::Unreachable(_) => Ok(()),
+            },
+        }
     }
 
     fn tell(&mut self, info: &Info, events: &UnboundedSender<Event>) {
