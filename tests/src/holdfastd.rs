@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use holdfast_proto::v1::admin_service_client::AdminServiceClient;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::{GetClusterStatusRequest, GetClusterStatusResponse, MasterState};
@@ -300,6 +300,14 @@ impl Holdfastd {
         self.kill()?;
         self.process = spawn(&self.options, self.ports, self.directory.path())?;
         self.wait_healthy().await
+    }
+
+    /// Drains it, and starts it with another configuration on the same ports, as a deployment does.
+    pub async fn redeploy(&mut self, options: HoldfastdOptions) -> Result<()> {
+        let drained = self.terminate().await?;
+        ensure!(drained.success(), "{drained:?}{}", self.process.quote());
+        self.options = options;
+        self.restart().await
     }
 }
 

@@ -22,6 +22,7 @@ pub mod streams;
 pub mod unit;
 
 pub mod certs;
+pub mod docs;
 pub mod otlp;
 pub mod proxy;
 pub mod wall_clock;

@@ -6,12 +6,13 @@ use super::endpoint::Endpoint;
 use super::info::Info;
 use super::link::RedisLink;
 use super::notices;
+use super::remark;
 use super::scripts::{Guard, Scripts};
 use super::unit::Unit;
 use crate::masters::{Connection, Connector, Event};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdfast_engine::{Down, Resource, RunId, Session};
+use holdfast_engine::{Down, Resource, RestartPolicy, RunId, Session};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::convert::Infallible;
@@ -41,6 +42,8 @@ pub struct Deployment {
     pub fingerprint_text: String,
     /// SKEW: how far a ballot may be ahead of a master's clock.
     pub clock_skew: Duration,
+    /// What a restart of a master means.
+    pub restart_policy: RestartPolicy,
 }
 
 /// Behind the namespace, in the channels of notices.
@@ -194,7 +197,11 @@ impl RedisConnector {
         let guard = TaskGuard(io);
         let (info, run, scripts) = self.place.identify(&mut connection).await?;
         scripts.load(&mut connection).await.map_err(refused)?;
-        self.self_test(&scripts, &mut connection).await?;
+        match self_test(&scripts, &self.deployment, &mut connection).await {
+            Ok(wrong) if wrong.is_empty() => {}
+            Ok(wrong) => return Err(unable(&wrong)),
+            Err(error) => return Err(refused(error)),
+        }
         let notices =
             notices::listen(&endpoint, Arc::clone(&self.deployment), events.clone()).await?;
         let session = Session { run, version: info.version().into() };
@@ -202,7 +209,8 @@ impl RedisConnector {
             connection: connection.clone(),
             place: self.place.clone(),
             scripts: Arc::clone(&scripts),
-            state_key: self.deployment.state_key(),
+            deployment: Arc::clone(&self.deployment),
+            remark: None,
         };
         let watch = tokio::spawn(watch.keep_looking(info, events.clone()));
         Ok(Connection {
@@ -216,27 +224,6 @@ impl RedisConnector {
                 [guard, TaskGuard(watch)],
             )),
         })
-    }
-
-    /// Proves every command that will be needed, and every key: scripts are not rolled back.
-    async fn self_test(
-        &self,
-        scripts: &Scripts,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<(), Down> {
-        let wrong: Vec<String> = redis::cmd("EVALSHA")
-            .arg(&scripts.self_test.sha)
-            .arg(2)
-            .arg(self.deployment.self_test_key())
-            .arg(self.deployment.state_key())
-            .arg(format!("{}self-test", self.deployment.channel_prefix()))
-            .query_async(connection)
-            .await
-            .map_err(refused)?;
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => Err(Down::Misconfigured(format!("self-test: {}", wrong.join("; ")).into())),
-        }
     }
 }
 
@@ -293,18 +280,41 @@ pub(super) async fn look(connection: &mut MultiplexedConnection) -> Result<Info,
     }
 }
 
+/// Tries every command that will be needed, on every key: scripts are not rolled back. What does not work.
+async fn self_test(
+    scripts: &Scripts,
+    deployment: &Deployment,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Vec<String>> {
+    redis::cmd("EVALSHA")
+        .arg(&scripts.self_test.sha)
+        .arg(2)
+        .arg(deployment.self_test_key())
+        .arg(deployment.state_key())
+        .arg(format!("{}self-test", deployment.channel_prefix()))
+        .query_async(connection)
+        .await
+}
+
+fn unable(wrong: &[String]) -> Down {
+    Down::Misconfigured(format!("self-test: {}", wrong.join("; ")).into())
+}
+
 /// A connected process that is looked at now and then.
 struct Watch {
     connection: MultiplexedConnection,
     place: Place,
     scripts: Arc<Scripts>,
-    state_key: String,
+    deployment: Arc<Deployment>,
+    /// What was told last.
+    remark: Option<Arc<str>>,
 }
 
 impl Watch {
     /// A run_id that changes on a live connection is a proxy's doing, an uptime that goes back is a
     /// machine restored from a snapshot. A unit gets its heartbeats.
     async fn keep_looking(mut self, info: Info, events: UnboundedSender<Event>) {
+        self.tell(&info, &events);
         let looked = match self.place.clone() {
             Place::Single(_) => self.keep_looking_at_process(info, &events).await,
             Place::Unit(unit) => self.keep_looking_at_unit(&unit, info, &events).await,
@@ -331,8 +341,9 @@ impl Watch {
         events: &UnboundedSender<Event>,
     ) -> Result<Infallible, Down> {
         let mut due = Instant::now() + LOOK_AT_UNIT;
+        let state_key = self.deployment.state_key();
         loop {
-            heartbeat(&mut self.connection, &self.scripts, &self.state_key).await?;
+            heartbeat(&mut self.connection, &self.scripts, &state_key).await?;
             tokio::time::sleep(unit.heartbeat()).await;
             if Instant::now() >= due {
                 due = Instant::now() + LOOK_AT_UNIT;
@@ -351,7 +362,34 @@ impl Watch {
         if info.uptime_seconds() < before.uptime_seconds() {
             let _ = events.send(Event::Rewound);
         }
+        self.tell(&info, events);
+        self.may_still().await?;
         Ok(info)
+    }
+
+    /// Was a permission taken away since the handshake? A memory or a disk that is full passes by itself, and
+    /// releases work meanwhile.
+    async fn may_still(&mut self) -> Result<(), Down> {
+        const PASSING: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "READONLY"];
+        match self_test(&self.scripts, &self.deployment, &mut self.connection).await {
+            Ok(mut wrong) => {
+                wrong.retain(|text| !PASSING.iter().any(|passing| text.contains(passing)));
+                if wrong.is_empty() { Ok(()) } else { Err(unable(&wrong)) }
+            }
+            Err(error) => match refused(error) {
+                Down::Misconfigured(why) => Err(Down::Misconfigured(why)),
+                // Whoever asks next finds out.
+                Down::Unreachable(_) => Ok(()),
+            },
+        }
+    }
+
+    fn tell(&mut self, info: &Info, events: &UnboundedSender<Event>) {
+        let remark = remark::of(info, &self.place, self.deployment.restart_policy);
+        if self.remark != remark {
+            self.remark.clone_from(&remark);
+            let _ = events.send(Event::Remark(remark));
+        }
     }
 }
 
@@ -400,6 +438,7 @@ mod tests {
             fingerprint: String::new(),
             fingerprint_text: String::new(),
             clock_skew: Duration::ZERO,
+            restart_policy: RestartPolicy::Quarantine,
         }
     }
 

@@ -139,7 +139,7 @@ impl Operator {
 
     /// The configuration it belongs to, in words; `None` if it belongs to none yet.
     pub async fn configuration(&mut self) -> Result<Option<String>, OperatorError> {
-        let text = redis::cmd("HGET")
+        let [text] = redis::cmd("HMGET")
             .arg(self.deployment.state_key())
             .arg("cfgtext")
             .query_async(&mut self.connection)
@@ -186,12 +186,9 @@ impl Operator {
     }
 
     async fn is_lock(&mut self, key: &[u8]) -> Result<bool, OperatorError> {
-        let kind: String = redis::cmd("TYPE").arg(key).query_async(&mut self.connection).await?;
-        if kind != "string" {
-            return Ok(false);
-        }
-        let value: Option<Vec<u8>> =
-            redis::cmd("GET").arg(key).query_async(&mut self.connection).await?;
+        // A key of another type says nothing.
+        let [value]: [Option<Vec<u8>>; 1] =
+            redis::cmd("MGET").arg(key).query_async(&mut self.connection).await?;
         Ok(value.is_some_and(|value| record::parse(&value).is_some()))
     }
 }
