@@ -1,7 +1,10 @@
 //! The examples of the client crate, as they stand there, each an own process.
 //!
-//! The scenario Holdfast is for: many instances of one service, a job that must run once a day, a leader
-//! that is killed, and one that wakes up too late.
+//! Here: many instances of one service, a job that must run once a day, a leader that is killed, and one
+//! that wakes up too late; and the short examples. The other scenarios have a file each.
+
+mod file_writer;
+mod status_detail;
 
 use std::collections::BTreeMap;
 use std::fs;
