@@ -3,7 +3,9 @@
 //! Here: many instances of one service, a job that must run once a day, a leader that is killed, and one
 //! that wakes up too late; and the short examples. The other scenarios have a file each.
 
+mod fenced_writes;
 mod file_writer;
+mod inventory;
 mod status_detail;
 
 use std::collections::BTreeMap;
