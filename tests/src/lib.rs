@@ -28,6 +28,7 @@ pub mod proxy;
 pub mod wall_clock;
 
 pub mod binaries;
+pub mod http;
 pub mod ports;
 pub mod process;
 

@@ -1,0 +1,83 @@
+//! What a lock tells that is not to be had, or that is lost: who holds it and for how long, how each
+//! master answered, why it is over.
+//!
+//! ```sh
+//! cargo run --example status_detail -- NAME [SERVER…]
+//! ```
+//!
+//! Run it twice, to see who holds the lock; without most of the masters, to see why there is no quorum;
+//! and freeze the holder (Ctrl-Z, and `fg` ten seconds later), to see how it lost the lock.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use holdfast_client::{Client, Error, Guard, Held, RetryPolicy};
+
+const RESOURCE: &str = "report";
+const TTL: Duration = Duration::from_secs(5);
+/// How long to wait for somebody else's lock.
+const WAIT: Duration = Duration::from_secs(1);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().context("usage: status_detail NAME [SERVER…]")?;
+    let mut servers: Vec<_> = args.collect();
+    if servers.is_empty() {
+        servers.push("http://127.0.0.1:7420".into());
+    }
+    // Says soon what does not work, and does not wait for it to get better.
+    let retry = RetryPolicy { give_up_after: Duration::from_secs(1), ..RetryPolicy::default() };
+    let client = Client::builder().addresses(servers).holder(&name).retry(retry).build()?;
+    match client.lock(RESOURCE).ttl(TTL).wait(WAIT).acquire().await {
+        Ok(guard) => hold(&name, guard).await?,
+        Err(error) => explain(&name, &error),
+    }
+    Ok(())
+}
+
+/// Until Ctrl-C, or until the lock is lost.
+async fn hold(name: &str, guard: Guard) -> Result<(), Error> {
+    let lease = guard.lease();
+    println!(
+        "{name}: holds {RESOURCE}, token {}, by {} of {} masters, for {:?} unless it is renewed",
+        lease.fencing_token,
+        lease.votes,
+        lease.masters,
+        lease.valid_for()
+    );
+    tokio::select! {
+        reason = guard.lost() => explain(name, &Error::Lost(reason)),
+        _ = tokio::signal::ctrl_c() => {
+            guard.release().await?;
+            println!("{name}: released");
+        }
+    }
+    Ok(())
+}
+
+fn explain(name: &str, error: &Error) {
+    match error {
+        Error::Busy(held) => println!("{name}: busy: {}", whose(held)),
+        Error::NoQuorum { masters } => {
+            println!("{name}: no quorum");
+            for (master, said) in masters {
+                println!("{name}: no quorum: {master}: {said}");
+            }
+        }
+        Error::Lost(reason) => println!("{name}: lost: {reason}"),
+        Error::Unreachable(why) => println!("{name}: unreachable: {why}"),
+        other => println!("{name}: {other}"),
+    }
+}
+
+fn whose(held: &Held) -> String {
+    let Held { holder, fencing_token, waiters, .. } = held;
+    let remaining = match held.remaining {
+        Some(remaining) => format!("{:.1} s unless it is renewed", remaining.as_secs_f64()),
+        None => "an unknown time".to_owned(),
+    };
+    format!("held by {holder}, token {fencing_token}, for {remaining}; {waiters} others wait")
+}
