@@ -29,6 +29,7 @@ pub mod wall_clock;
 pub mod binaries;
 pub mod ports;
 pub mod process;
+pub mod tools;
 
 pub mod masters;
 pub mod trace;
