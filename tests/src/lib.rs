@@ -17,6 +17,7 @@ pub mod contest;
 pub mod holdfastd;
 pub mod redis_bench;
 pub mod redis_server;
+pub mod redlock;
 pub mod sentinel;
 pub mod streams;
 pub mod unit;
