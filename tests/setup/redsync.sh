@@ -1,15 +1,24 @@
 #!/usr/bin/env bash
-# Builds the load of the benchmarks for redsync, tests/bench/go, as .tools/bin/redsync-load. Without Go it only says so.
+# Builds the programs that use redsync, and puts them into .tools/bin: redsync-load of the benchmarks (tests/bench/go)
+# and redsync-client of the tests (tests/coexistence/go). Without Go it only says so, except in CI, where a test that
+# cannot run is a failure.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-source=tests/bench/go
-target=.tools/bin/redsync-load
 
-if [ -x $target ] && [ -z "$(find $source -newer $target -type f)" ]; then exit 0; fi
-if ! have go; then
-    say "redsync is not measured: install Go, and its load is built here"
-    exit 0
-fi
-say "building the load of redsync into .tools/bin"
-mkdir -p .tools/bin
-go build -C $source -o "$PWD/$target" 2>&1 | { grep -v '^go: downloading' >&2 || true; }
+# build SOURCE TOOL: unless it is there and newer.
+build() {
+    local source=$1 target=.tools/bin/$2
+    if [ -x "$target" ] && [ -z "$(find "$source" -newer "$target" -type f)" ]; then return; fi
+    if ! have go; then
+        hint="redsync is left out: install Go, and $2 is built here"
+        [ "${CI:-}" != true ] || die "$hint"
+        say "$hint"
+        return
+    fi
+    say "building $2 into .tools"
+    mkdir -p .tools/bin
+    go build -C "$source" -o "$PWD/$target" 2>&1 | { grep -v '^go: downloading' >&2 || true; }
+}
+
+build tests/bench/go redsync-load
+build tests/coexistence/go redsync-client

@@ -17,6 +17,7 @@ pub mod contest;
 pub mod holdfastd;
 pub mod redis_bench;
 pub mod redis_server;
+pub mod redlock;
 pub mod sentinel;
 pub mod streams;
 pub mod unit;
@@ -31,6 +32,7 @@ pub mod binaries;
 pub mod http;
 pub mod ports;
 pub mod process;
+pub mod tools;
 
 pub mod masters;
 pub mod trace;

@@ -11,6 +11,7 @@ use holdfast_server::masters::redis::{Deployment, Endpoint, Place, RedisConnecto
 use holdfast_server::masters::{Connection, Connector, Event};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -40,12 +41,13 @@ impl fmt::Debug for RedisBench {
 }
 
 impl RedisBench {
-    /// An empty server.
-    pub fn start() -> Result<Self> {
+    /// An empty server; `program` as in [`RedisOptions`].
+    pub fn start(program: Option<PathBuf>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let clock = WallClock::new()?;
         clock.set_micros(START_MICROS)?;
-        let options = RedisOptions { wall_clock: Some(clock.clone()), ..RedisOptions::default() };
+        let wall_clock = Some(clock.clone());
+        let options = RedisOptions { program, wall_clock, ..RedisOptions::default() };
         let server = runtime.block_on(RedisServer::start(options))?;
         let mut bench = Self {
             server,

@@ -15,6 +15,7 @@ use holdfast_tests::masters::{
 };
 use holdfast_tests::redis_bench::{RedisBench, connector, deployment};
 use holdfast_tests::redis_server::{RedisOptions, RedisServer};
+use holdfast_tests::tools;
 use holdfast_tests::world;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,9 +34,31 @@ macro_rules! on_every_backend {
         }
         mod redis {
             use super::*;
-            $(#[test] fn $case() { super::$case(&mut RedisBench::start().unwrap()); })+
+            $(#[test] fn $case() { super::$case(&mut RedisBench::start(None).unwrap()); })+
+        }
+        mod redis_6_2 {
+            use super::*;
+            $(#[test] fn $case() { on("redis-server-6.2", super::$case); })+
+        }
+        mod valkey {
+            use super::*;
+            $(#[test] fn $case() { on("valkey-server", super::$case); })+
         }
     };
+}
+
+/// A case on a server that `tests/setup` installs.
+fn on(program: &str, case: fn(Master<'_>)) {
+    if let Some(program) = tools::find(program) {
+        case(&mut RedisBench::start(Some(program)).expect("the server starts"));
+    }
+}
+
+/// What each server is started with: redis-server, and those that `tests/setup` installs.
+fn servers() -> Vec<RedisOptions> {
+    let installed = ["redis-server-6.2", "valkey-server"].map(tools::find);
+    let programs = [None].into_iter().chain(installed.into_iter().flatten().map(Some));
+    programs.map(|program| RedisOptions { program, ..RedisOptions::default() }).collect()
 }
 
 on_every_backend! {
@@ -1238,32 +1261,42 @@ fn a_scan_misses_nothing_that_is_there_throughout(master: Master<'_>) {
 
 #[tokio::test]
 async fn keys_that_are_no_locks_are_not_listed_by_redis() {
-    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
-    // Neither text, nor a name, nor of this format.
-    let set = "for _, key in ipairs(ARGV) do redis.call('SET', key, 'x') end";
-    let invalid = "redis.call('SET', 'redlock:\\255', 'x')";
-    let keys =
-        ["redlock:", "redlock:r", "other:r", "holdfast:x", "holdfast:y", "holdfast", "[a]*r[b]"];
-    let _: ::redis::Value = server.command(&["EVAL", invalid, "0"]).await.unwrap();
-    let eval = ["EVAL", set, "0"];
-    let _: ::redis::Value = server.command(&[&eval[..], &keys].concat()).await.unwrap();
+    for options in servers() {
+        let server = RedisServer::start(options).await.unwrap();
+        // Neither text, nor a name, nor of this format.
+        let set = "for _, key in ipairs(ARGV) do redis.call('SET', key, 'x') end";
+        let invalid = "redis.call('SET', 'redlock:\\255', 'x')";
+        let keys = [
+            "redlock:",
+            "redlock:r",
+            "other:r",
+            "holdfast:x",
+            "holdfast:y",
+            "holdfast",
+            "[a]*r[b]",
+        ];
+        let _: ::redis::Value = server.command(&["EVAL", invalid, "0"]).await.unwrap();
+        let eval = ["EVAL", set, "0"];
+        let _: ::redis::Value = server.command(&[&eval[..], &keys].concat()).await.unwrap();
 
-    let listed = async |deployment: Deployment, prefix: &str| {
-        let (mut connection, _events) = connect(&mut connector(&server, deployment).unwrap()).await;
-        match send(&mut connection, scan(prefix)).await {
-            Body::Scanned { cursor: 0, resources } => BTreeSet::from_iter(resources),
-            other => panic!("so few keys come at once: {other:?}"),
-        }
-    };
-    assert_eq!(listed(deployment(OURS), "").await, resources(["r"]));
-    let bare = || Deployment { key_prefix: String::new(), ..deployment(OURS) };
-    let all = ["redlock:", "redlock:r", "other:r", "holdfast", "[a]*r[b]"];
-    assert_eq!(listed(bare(), "").await, resources(all));
-    assert_eq!(listed(bare(), "holdfast").await, resources(["holdfast"]));
-    let suffix = |suffix: &str| Deployment { key_suffix: suffix.to_owned(), ..bare() };
-    assert_eq!(listed(suffix(":r"), "").await, resources(["redlock", "other"]));
-    let wild = Deployment { key_prefix: "[a]*".to_owned(), ..suffix("[b]") };
-    assert_eq!(listed(wild, "").await, resources(["r"]));
+        let listed = async |deployment: Deployment, prefix: &str| {
+            let (mut connection, _events) =
+                connect(&mut connector(&server, deployment).unwrap()).await;
+            match send(&mut connection, scan(prefix)).await {
+                Body::Scanned { cursor: 0, resources } => BTreeSet::from_iter(resources),
+                other => panic!("so few keys come at once: {other:?}"),
+            }
+        };
+        assert_eq!(listed(deployment(OURS), "").await, resources(["r"]));
+        let bare = || Deployment { key_prefix: String::new(), ..deployment(OURS) };
+        let all = ["redlock:", "redlock:r", "other:r", "holdfast", "[a]*r[b]"];
+        assert_eq!(listed(bare(), "").await, resources(all));
+        assert_eq!(listed(bare(), "holdfast").await, resources(["holdfast"]));
+        let suffix = |suffix: &str| Deployment { key_suffix: suffix.to_owned(), ..bare() };
+        assert_eq!(listed(suffix(":r"), "").await, resources(["redlock", "other"]));
+        let wild = Deployment { key_prefix: "[a]*".to_owned(), ..suffix("[b]") };
+        assert_eq!(listed(wild, "").await, resources(["r"]));
+    }
 }
 
 // Notices.
@@ -1468,40 +1501,44 @@ async fn notices_of_memory_masters_arrive_as_they_were_sent() {
 
 #[tokio::test]
 async fn notices_of_redis_arrive_as_they_were_sent() {
-    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
-    let mut master = connector(&server, deployment(OURS)).unwrap();
-    a_subscriber_hears_exactly_the_notice(&mut master).await;
-    let (mut connection, _silence) = connect(&mut master).await;
-    let incident = Incident(1);
-    send(&mut connection, Request::Observe { incident }).await;
-    send(&mut connection, Request::Adopt { incident, base: Ballot(1) }).await;
-    a_release_tells_whoever_listens(&mut master).await;
-    a_release_tells_nobody_but_others(&mut master).await;
-    releases_sent_together_are_told_apart(&mut master).await;
-    ten_thousand_subscriptions_come_at_once(&mut master).await;
-    let counted: String = server.command(&["INFO", "commandstats"]).await.unwrap();
-    let calls = counted.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));
-    let calls: u32 = calls.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap();
-    assert!(calls < 100, "{calls} round trips");
+    for options in servers() {
+        let server = RedisServer::start(options).await.unwrap();
+        let mut master = connector(&server, deployment(OURS)).unwrap();
+        a_subscriber_hears_exactly_the_notice(&mut master).await;
+        let (mut connection, _silence) = connect(&mut master).await;
+        let incident = Incident(1);
+        send(&mut connection, Request::Observe { incident }).await;
+        send(&mut connection, Request::Adopt { incident, base: Ballot(1) }).await;
+        a_release_tells_whoever_listens(&mut master).await;
+        a_release_tells_nobody_but_others(&mut master).await;
+        releases_sent_together_are_told_apart(&mut master).await;
+        ten_thousand_subscriptions_come_at_once(&mut master).await;
+        let counted: String = server.command(&["INFO", "commandstats"]).await.unwrap();
+        let calls = counted.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));
+        let calls: u32 = calls.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap();
+        assert!(calls < 100, "{calls} round trips");
+    }
 }
 
 #[tokio::test]
 async fn only_what_a_replica_says_is_heard_on_redis() {
-    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
-    let (mut listening, mut heard) =
-        connect(&mut connector(&server, deployment(OURS)).unwrap()).await;
-    listening.link.subscribe(&resource());
-    assert_eq!(next(&mut heard).await, Event::Subscribed(resource()));
-    let say = async |payload: &str| {
-        let listeners: u32 =
-            server.command(&["PUBLISH", "holdfast:notice:r", payload]).await.unwrap();
-        assert_eq!(listeners, 1, "{payload}");
-    };
-    for noise in ["", "42", "42 sold -", "42 released", "42 released - -", "x released -"] {
-        say(noise).await;
+    for options in servers() {
+        let server = RedisServer::start(options).await.unwrap();
+        let (mut listening, mut heard) =
+            connect(&mut connector(&server, deployment(OURS)).unwrap()).await;
+        listening.link.subscribe(&resource());
+        assert_eq!(next(&mut heard).await, Event::Subscribed(resource()));
+        let say = async |payload: &str| {
+            let listeners: u32 =
+                server.command(&["PUBLISH", "holdfast:notice:r", payload]).await.unwrap();
+            assert_eq!(listeners, 1, "{payload}");
+        };
+        for noise in ["", "42", "42 sold -", "42 released", "42 released - -", "x released -"] {
+            say(noise).await;
+        }
+        let lease = u128::from_be_bytes(*LeaseHash::of("A").as_bytes());
+        say(&format!("42 released {lease:032x}")).await;
+        let expected = Event::Notice(resource(), notice(Change::Released));
+        assert_eq!(next(&mut heard).await, expected, "and nothing before it");
     }
-    let lease = u128::from_be_bytes(*LeaseHash::of("A").as_bytes());
-    say(&format!("42 released {lease:032x}")).await;
-    let expected = Event::Notice(resource(), notice(Change::Released));
-    assert_eq!(next(&mut heard).await, expected, "and nothing before it");
 }

@@ -14,8 +14,10 @@ use holdfast_tests::masters::{
     stranger,
 };
 use holdfast_tests::redis_bench::RedisBench;
+use holdfast_tests::tools;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +29,26 @@ type Pair = (Box<dyn Bench>, Box<dyn Bench>);
 /// Redis and memory, written twice from the same page.
 #[test]
 fn a_redis_does_as_the_memory_master() {
+    does_as_the_memory_master(None);
+}
+
+#[test]
+fn a_redis_6_2_does_as_the_memory_master() {
+    if let Some(program) = tools::find("redis-server-6.2") {
+        does_as_the_memory_master(Some(program));
+    }
+}
+
+#[test]
+fn a_valkey_does_as_the_memory_master() {
+    if let Some(program) = tools::find("valkey-server") {
+        does_as_the_memory_master(Some(program));
+    }
+}
+
+fn does_as_the_memory_master(program: Option<PathBuf>) {
     let pair = || -> Pair {
-        let redis = RedisBench::start().expect("a redis-server starts");
+        let redis = RedisBench::start(program.clone()).expect("a redis-server starts");
         let memory = MemoryBench::new().at(redis.time_micros());
         (Box::new(redis), Box::new(memory))
     };

@@ -12,7 +12,11 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -83,3 +87,21 @@ time_t time(time_t *result) {
     if (result != NULL) *result = now.tv_sec;
     return now.tv_sec;
 }
+
+/*
+ * Valkey asks for the wall clock once a millisecond only, and adds what the processor counts meanwhile, once it has
+ * found out there that this is a clock. Not finding that out, it asks for every command.
+ */
+static FILE *open_file(const char *path, const char *mode) {
+    if (strcmp(path, "/proc/cpuinfo") == 0) {
+        errno = ENOENT;
+        return NULL;
+    }
+    FILE *(*original)(const char *, const char *);
+    *(void **)&original = dlsym(RTLD_NEXT, "fopen");
+    return original(path, mode);
+}
+
+FILE *fopen(const char *restrict path, const char *restrict mode) { return open_file(path, mode); }
+
+FILE *fopen64(const char *restrict path, const char *restrict mode) { return open_file(path, mode); }

@@ -5,38 +5,25 @@
 //! that start servers.
 
 use std::env;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use holdfast_tests::calls::Lease;
 use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
 use holdfast_tests::process::Process;
+use holdfast_tests::tools;
 
 const README: &str = include_str!("../../../README.md");
 const TTL: Duration = Duration::from_secs(60);
 const ONCE: Duration = Duration::ZERO;
 const BOUND: Duration = Duration::from_secs(30);
 
-/// Where `tests/setup` installs tools.
-fn tools() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/bin"))
-}
-
 /// Runs a line in bash, in which `grpcurl` stands for the installed one.
 fn shell(line: &str) -> Process {
     let path = env::var("PATH").unwrap_or_default();
     let process = Process::spawn("bash", "bash", |command| {
-        command.args(["-c", line]).env("PATH", format!("{}:{path}", tools().display()));
+        command.args(["-c", line]).env("PATH", format!("{}:{path}", tools::folder().display()));
     });
     process.expect("bash")
-}
-
-/// Is there a grpcurl? Where there must be one, in continuous integration, a test without it fails.
-fn has_grpcurl() -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).chain([tools()]).any(|dir| dir.join("grpcurl").exists());
-    assert!(found || env::var("CI").as_deref() != Ok("true"), "tests/setup/grpcurl.sh installs it");
-    found
 }
 
 /// The one line of the README that calls this rpc, for a server at another address.
@@ -69,9 +56,7 @@ async fn printed(line: &str) -> String {
 }
 
 async fn dev() -> Option<Holdfastd> {
-    if !has_grpcurl() {
-        return None;
-    }
+    tools::find("grpcurl")?;
     let args = vec!["--dev".to_owned()];
     let options = HoldfastdOptions { args, ..HoldfastdOptions::default() };
     let replica = Holdfastd::start(options).await.expect("a development server");
