@@ -11,7 +11,6 @@ mod status_detail;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use holdfast_tests::binaries;
 use holdfast_tests::cluster::Cluster;
@@ -20,9 +19,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::{BOUND, cluster, url};
-
-const LOOK: Duration = Duration::from_millis(20);
+use crate::{BOUND, LOOK, cluster, url};
 
 fn example(cluster: &Cluster, example: &str, name: &str, args: &[&str]) -> Process {
     let program = binaries::built(&format!("examples/{example}")).expect("an example");
