@@ -61,8 +61,8 @@ async fn hold(name: &str, guard: Guard) -> Result<(), Error> {
 fn explain(name: &str, error: &Error) {
     match error {
         Error::Busy(held) => println!("{name}: busy: {}", whose(held)),
-        Error::NoQuorum { masters } => {
-            println!("{name}: no quorum");
+        Error::NoQuorum { masters, message } => {
+            println!("{name}: no quorum: {message}");
             for (master, said) in masters {
                 println!("{name}: no quorum: {master}: {said}");
             }
