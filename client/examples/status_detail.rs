@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use holdfast_client::{Client, Error, Guard, Held};
+use holdfast_client::{Client, Error, Guard};
 
 const RESOURCE: &str = "report";
 const TTL: Duration = Duration::from_secs(5);
@@ -58,7 +58,8 @@ async fn hold(name: &str, guard: Guard) -> Result<(), Error> {
 
 fn explain(name: &str, error: &Error) {
     match error {
-        Error::Busy(held) => println!("{name}: busy: {}", whose(held)),
+        // Its parts are there as well: `held.holder`, `held.remaining`, `held.metadata` and so on.
+        Error::Busy(held) => println!("{name}: busy: {held}"),
         Error::NoQuorum { masters, message } => {
             println!("{name}: no quorum: {message}");
             for (master, said) in masters {
@@ -69,13 +70,4 @@ fn explain(name: &str, error: &Error) {
         Error::Unreachable(why) => println!("{name}: unreachable: {why}"),
         other => println!("{name}: {other}"),
     }
-}
-
-fn whose(held: &Held) -> String {
-    let Held { holder, fencing_token, waiters, .. } = held;
-    let remaining = match held.remaining {
-        Some(remaining) => format!("{:.1} s unless it is renewed", remaining.as_secs_f64()),
-        None => "an unknown time".to_owned(),
-    };
-    format!("held by {holder}, token {fencing_token}, for {remaining}; {waiters} others wait")
 }
