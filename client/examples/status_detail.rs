@@ -13,11 +13,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use holdfast_client::{Client, Error, Guard, Held, RetryPolicy};
+use holdfast_client::{Client, Error, Guard};
 
 const RESOURCE: &str = "report";
 const TTL: Duration = Duration::from_secs(5);
-/// How long to wait for somebody else's lock.
+/// How long to wait: for somebody else's lock, and in an outage.
 const WAIT: Duration = Duration::from_secs(1);
 
 #[tokio::main]
@@ -28,9 +28,7 @@ async fn main() -> Result<()> {
     if servers.is_empty() {
         servers.push("http://127.0.0.1:7420".into());
     }
-    // Says soon what does not work, and does not wait for it to get better.
-    let retry = RetryPolicy { give_up_after: Duration::from_secs(1), ..RetryPolicy::default() };
-    let client = Client::builder().addresses(servers).holder(&name).retry(retry).build()?;
+    let client = Client::builder().addresses(servers).holder(&name).build()?;
     match client.lock(RESOURCE).ttl(TTL).wait(WAIT).acquire().await {
         Ok(guard) => hold(&name, guard).await?,
         Err(error) => explain(&name, &error),
@@ -42,11 +40,11 @@ async fn main() -> Result<()> {
 async fn hold(name: &str, guard: Guard) -> Result<(), Error> {
     let lease = guard.lease();
     println!(
-        "{name}: holds {RESOURCE}, token {}, by {} of {} masters, for {:?} unless it is renewed",
+        "{name}: holds {RESOURCE}, token {}, by {} of {} masters, for {:.1} s unless it is renewed",
         lease.fencing_token,
         lease.votes,
         lease.masters,
-        lease.valid_for()
+        lease.valid_for().as_secs_f64()
     );
     tokio::select! {
         reason = guard.lost() => explain(name, &Error::Lost(reason)),
@@ -60,9 +58,10 @@ async fn hold(name: &str, guard: Guard) -> Result<(), Error> {
 
 fn explain(name: &str, error: &Error) {
     match error {
-        Error::Busy(held) => println!("{name}: busy: {}", whose(held)),
-        Error::NoQuorum { masters } => {
-            println!("{name}: no quorum");
+        // Its parts are there as well: `held.holder`, `held.remaining`, `held.metadata` and so on.
+        Error::Busy(held) => println!("{name}: busy: {held}"),
+        Error::NoQuorum { masters, message } => {
+            println!("{name}: no quorum: {message}");
             for (master, said) in masters {
                 println!("{name}: no quorum: {master}: {said}");
             }
@@ -71,13 +70,4 @@ fn explain(name: &str, error: &Error) {
         Error::Unreachable(why) => println!("{name}: unreachable: {why}"),
         other => println!("{name}: {other}"),
     }
-}
-
-fn whose(held: &Held) -> String {
-    let Held { holder, fencing_token, waiters, .. } = held;
-    let remaining = match held.remaining {
-        Some(remaining) => format!("{:.1} s unless it is renewed", remaining.as_secs_f64()),
-        None => "an unknown time".to_owned(),
-    };
-    format!("held by {holder}, token {fencing_token}, for {remaining}; {waiters} others wait")
 }

@@ -49,7 +49,7 @@ async fn main() -> Result<()> {
     if servers.is_empty() {
         servers.push("http://127.0.0.1:7420".into());
     }
-    // Nobody waits longer for an answer in an outage than for somebody else's lock.
+    // Nor is a customer kept waiting while the lock cannot be given back.
     let retry = RetryPolicy { give_up_after: PATIENCE, ..RetryPolicy::default() };
     let holder = format!("inventory at {address}");
     let client = Client::builder().addresses(servers).holder(holder).retry(retry).build()?;

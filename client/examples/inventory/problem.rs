@@ -52,7 +52,7 @@ fn said_of_the_lock(error: &Error) -> Value {
             "remaining_ms": held.remaining.map(|remaining| remaining.as_millis() as u64),
             "waiters": held.waiters,
         }),
-        Error::NoQuorum { masters } => {
+        Error::NoQuorum { masters, .. } => {
             json!({ "problem": "no quorum", "detail": detail, "masters": masters })
         }
         Error::Lost(_) => json!({ "problem": "the lock was lost", "detail": detail }),

@@ -112,7 +112,7 @@ async fn too_few_masters_are_said_by_name() {
     let by_calls = client.lock("r").acquire().await.unwrap_err();
     let by_stream = client.lock("r").hold().await.unwrap_err();
     for error in [by_calls, by_stream] {
-        let Error::NoQuorum { masters } = &error else { panic!("{error}") };
+        let Error::NoQuorum { masters, .. } = &error else { panic!("{error}") };
         assert_eq!(masters.len(), 3, "{error}");
     }
 }

@@ -21,11 +21,12 @@ async fn a_lock_that_is_held_says_by_whom_and_for_how_long() {
     let holder = example(&cluster, "status_detail", "holder", &["holder"]);
     let holds = holder.wait_for_line("holds report, token ", BOUND).await.unwrap();
     let mut other = example(&cluster, "status_detail", "other", &["other"]);
-    let busy = other.wait_for_line("busy: held by holder, token ", BOUND).await.unwrap();
+    let busy =
+        other.wait_for_line("busy: the lock is held by holder, token ", BOUND).await.unwrap();
     assert_eq!(number_after(&busy, "token "), number_after(&holds, "token "));
     let remaining = number_after(&busy, ", for ");
     assert!(remaining > 0.0 && remaining <= TTL.as_secs_f64(), "{busy}");
-    assert!(busy.ends_with("0 others wait"), "{busy}");
+    assert!(busy.ends_with("s unless it is renewed"), "{busy}");
     assert!(other.wait_exit(BOUND).await.unwrap().success());
 }
 
@@ -37,7 +38,7 @@ async fn too_few_masters_say_each_why() {
     let mut one = example(&cluster, "status_detail", "one", &["one"]);
     assert!(one.wait_exit(BOUND).await.unwrap().success());
     let lines = one.lines();
-    assert_eq!(lines[0], "one: no quorum");
+    assert!(lines[0].starts_with("one: no quorum: too few masters voted: m0: "), "{lines:?}");
     let said = |master: &str| {
         let start = format!("one: no quorum: {master}: ");
         lines
