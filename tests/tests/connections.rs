@@ -95,6 +95,22 @@ async fn an_acl_user_can_be_given_in_four_ways() {
     }
 }
 
+/// With one replica it is not missed that CONFIG GET is not allowed.
+#[tokio::test]
+async fn a_unit_needs_no_more_permissions_than_a_master() {
+    let user = format!("holdfast on >secret {}", docs::acl_rule().join(" "));
+    let server = |following: Option<SocketAddr>| {
+        let users = vec![user.clone()];
+        RedisServer::start(RedisOptions { users, ..unit::options(following) })
+    };
+    let primary = server(None).await.unwrap();
+    let replica = server(Some(primary.address())).await.unwrap();
+    primary.wait_followed().await.unwrap();
+    let master = MasterConfig::unit("m", &[&replica, &primary]).with(PATIENT);
+    let named = master.with("username = \"holdfast\"").with("password = \"secret\"");
+    works(with(vec![named])).await;
+}
+
 #[tokio::test]
 async fn credentials_that_do_not_fit_are_named() {
     let server = with_password("right").await;
@@ -193,15 +209,21 @@ async fn sentinels_and_their_servers_are_reached_by_tls() {
     let options = SentinelOptions {
         units: vec![(UNIT.to_owned(), primary.address())],
         tls: tls(&certificates, "no").tls,
-        config: vec!["requirepass of-the-sentinel".to_owned()],
+        config: vec![
+            "requirepass of-the-administrator".to_owned(),
+            "user holdfast on >of-the-sentinel nocommands +sentinel|get-master-addr-by-name"
+                .to_owned(),
+        ],
         ..SentinelOptions::default()
     };
     let sentinel = Sentinel::start_with(options).await.unwrap();
     let url = sentinel.url();
     assert!(url.starts_with("rediss://"), "{url}");
     let asked = |password: &str| {
-        let sentinel =
-            format!("sentinel = {{ urls = [{url:?}], name = {UNIT:?}, password = {password:?} }}");
+        let sentinel = format!(
+            "sentinel = {{ urls = [{url:?}], name = {UNIT:?}, username = \"holdfast\", \
+             password = {password:?} }}"
+        );
         let master = MasterConfig::new("m", "").with(sentinel);
         with(vec![master.with(trusting(&certificates)).with(PATIENT)])
     };

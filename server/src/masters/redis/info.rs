@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-/// What the scripts and the handshake need; older ones are not tried.
-const LEAST_VERSION: (u32, u32) = (6, 2);
+/// The first whose SET knows KEEPTTL, which scripts need. Azure's are as old.
+const LEAST_VERSION: (u32, u32) = (6, 0);
 
 /// The fields of INFO.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn versions_are_numbers() {
-        for version in ["6.2.0", "6.10.1", "7", "10.0.0", "unstable"] {
+        for version in ["6.0.1", "6.10.1", "7", "10.0.0", "unstable"] {
             assert_eq!(Info::parse(&FIT.replace("7.0.15", version)).unfit(), None, "{version}");
         }
     }
@@ -151,8 +151,7 @@ mod tests {
             ("cluster_enabled:0", "cluster_enabled:1", "cluster mode"),
             ("role:master", "role:slave", "role is slave"),
             ("noeviction", "allkeys-lru", "maxmemory-policy is allkeys-lru"),
-            ("7.0.15", "6.0.16", "version 6.0.16 is too old: upgrade it to 6.2 or newer"),
-            ("7.0.15", "5.0.14", "too old"),
+            ("7.0.15", "5.0.14", "version 5.0.14 is too old: upgrade it to 6.0 or newer"),
         ] {
             let why = Info::parse(&FIT.replace(from, to)).unfit().unwrap();
             assert!(why.contains(word), "{why}");
