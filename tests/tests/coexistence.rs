@@ -12,7 +12,7 @@ use holdfast_tests::cluster::{Cluster, ClusterOptions};
 use holdfast_tests::redis_server::RedisServer;
 use holdfast_tests::redlock::{Library, RedlockClient};
 use holdfast_tests::streams::{is_vacant, term};
-use redis::{RedisError, RedisResult};
+use redis::RedisResult;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -73,8 +73,9 @@ macro_rules! client {
     };
 }
 
+/// With patience, although it is free: redsync gives a master a twentieth of the ttl to answer.
 async fn take(client: &mut RedlockClient, ttl: Duration) {
-    assert!(client.acquire(KEY, ttl, ONCE).await.expect("an answer"), "it is free");
+    assert!(client.acquire(KEY, ttl, PATIENT).await.expect("an answer"), "it is free");
 }
 
 async fn refused(client: &mut RedlockClient) {
@@ -313,8 +314,9 @@ async fn eval<T: redis::FromRedisValue>(
     master.command(&[&["EVAL", script, "1", KEY], arguments].concat()).await
 }
 
-fn code(refused: RedisResult<redis::Value>) -> Option<String> {
-    refused.err().as_ref().and_then(RedisError::code).map(str::to_owned)
+/// Is it refused with an error that says this?
+fn is_refused(answer: RedisResult<redis::Value>, saying: &str) -> bool {
+    answer.is_err_and(|error| error.to_string().contains(saying))
 }
 
 /// An RLock of Redisson is a hash under its name, with a field for the thread that holds it.
@@ -344,8 +346,7 @@ async fn a_lock_of_redisson_excludes_ours_and_fails_on_ours() {
     let ours = values(&cluster.masters).await;
     for master in &cluster.masters {
         for (script, arguments) in [(LOCK, ["30000", "thread"]), (UNLOCK, ["thread", ""])] {
-            let refused = eval(master, script, &arguments).await;
-            assert_eq!(code(refused).as_deref(), Some("WRONGTYPE"));
+            assert!(is_refused(eval(master, script, &arguments).await, "WRONGTYPE"));
         }
     }
     assert_eq!(values(&cluster.masters).await, ours);
@@ -372,7 +373,7 @@ async fn a_counter_as_a_lock_excludes_ours_and_fails_on_ours() {
     ours_everywhere(&cluster, ONCE).await;
     let ours = values(&cluster.masters).await;
     for master in &cluster.masters {
-        assert_eq!(code(master.command(&["INCR", KEY]).await).as_deref(), Some("ERR"));
+        assert!(is_refused(master.command(&["INCR", KEY]).await, "not an integer"));
         let taken: i64 = master.command(&["SETNX", KEY, "1"]).await.unwrap();
         assert_eq!(taken, 0);
     }
