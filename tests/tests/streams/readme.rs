@@ -1,5 +1,5 @@
-//! The lines of README.md about streams and operators' calls, run as they stand there by a shell, against
-//! a development server.
+//! The lines of README.md about streams and operators' calls, and those of docs/migration, run as they stand
+//! there by a shell, against a development server.
 //!
 //! Replaced are only the address, and what a reader fills in himself: `…`. Deliberately absent: the lines
 //! that start servers.
@@ -13,6 +13,11 @@ use holdfast_tests::process::Process;
 use holdfast_tests::tools;
 
 const README: &str = include_str!("../../../README.md");
+/// The pages that have such lines.
+const MIGRATION: [&str; 2] = [
+    include_str!("../../../docs/migration/redlock-net.md"),
+    include_str!("../../../docs/migration/redsync.md"),
+];
 const TTL: Duration = Duration::from_secs(60);
 const ONCE: Duration = Duration::ZERO;
 const BOUND: Duration = Duration::from_secs(30);
@@ -113,4 +118,16 @@ async fn locks_are_listed_and_taken_back() {
     assert!(forced.contains("\"remaining\":\""), "{forced}");
     replica.extend(&lease, TTL).await.unwrap_err();
     replica.process().wait_for_line("holdfast::audit", BOUND).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_migrates_is_granted_a_lock() {
+    let Some(replica) = dev().await else { return };
+    let address = replica.grpc_address().to_string();
+    for page in MIGRATION {
+        let mut lines = page.lines().filter(|line| line.contains("grpcurl -plaintext"));
+        let line = lines.next().expect("a line").replace("127.0.0.1:7420", &address);
+        let printed = printed(&line).await;
+        assert!(printed.contains("\"fencingToken\":\""), "{printed}");
+    }
 }
