@@ -135,19 +135,54 @@ async fn without_the_guard_a_primary_that_was_paused_votes() {
     assert!(matches!(body, Body::Ok { .. }), "{body:?}");
 }
 
-/// Redis believes that it is followed for a minute yet, and heartbeats come all the while.
-#[tokio::test]
-async fn heartbeats_that_no_replica_acknowledges_are_none() {
+/// A primary that votes, and Redis believes that it is followed for a minute after it was.
+async fn believed() -> (RedisServer, RedisServer, Voter) {
     let users = ["managed on >secret ~* &* +@all -config".to_owned()];
-    let (primary, replica) = pair_with(&users).await.unwrap();
+    let (primary, replica) = pair_with(&users).await.expect("a unit");
     set(&primary, "min-replicas-max-lag", "60").await;
     let mut voter = Voter::connect_as((Some("managed"), Some("secret")), &primary, true).await;
     let before = voter.ask(Voter::acquire("before")).await;
     assert!(matches!(before, Body::Ok { .. }), "{before:?}");
+    (primary, replica, voter)
+}
+
+/// The incident, of a primary that is in quarantine.
+async fn incident(voter: &mut Voter) -> Incident {
+    match voter.ask(Voter::acquire("r")).await {
+        Body::NotVoting(Some(incident)) => incident,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Heartbeats come all the while.
+#[tokio::test]
+async fn heartbeats_that_no_replica_acknowledges_are_none() {
+    let (_primary, replica, mut voter) = believed().await;
     replica.freeze().unwrap();
     sleep(MAX_LAG + Duration::from_millis(100)).await;
-    let body = voter.ask(Voter::acquire("after")).await;
-    assert!(matches!(body, Body::NotVoting(Some(_))), "{body:?}");
+    incident(&mut voter).await;
+}
+
+/// What was measured of the one before is void; and there is a last one, when the gap is over.
+#[tokio::test]
+async fn a_gap_in_quarantine_is_another_incident() {
+    let (_primary, replica, mut voter) = believed().await;
+    replica.freeze().unwrap();
+    sleep(MAX_LAG + Duration::from_millis(100)).await;
+    let first = incident(&mut voter).await;
+    replica.thaw().unwrap();
+    let mut last = incident(&mut voter).await;
+    assert_ne!(first, last);
+    let deadline = Instant::now() + BOUND;
+    loop {
+        sleep(LOOK).await;
+        let next = incident(&mut voter).await;
+        if next == last {
+            break;
+        }
+        last = next;
+        assert!(Instant::now() < deadline, "it never ends");
+    }
 }
 
 /// What a primary says, over the connection of before, that was a replica meanwhile.
