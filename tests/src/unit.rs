@@ -14,10 +14,15 @@ pub const MAX_LAG: Duration = Duration::from_secs(5);
 const BOUND: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How the servers of a unit are started: as docs/operations/units.md says, and quick to synchronize.
+/// How the servers of a unit of two are started: as docs/operations/units.md says, and quick to synchronize.
 pub fn options(following: Option<SocketAddr>) -> RedisOptions {
+    options_of(1, following)
+}
+
+/// The same for one with so many replicas.
+pub fn options_of(replicas: usize, following: Option<SocketAddr>) -> RedisOptions {
     let mut config = vec![
-        "min-replicas-to-write 1".to_owned(),
+        format!("min-replicas-to-write {replicas}"),
         format!("min-replicas-max-lag {}", MAX_LAG.as_secs()),
         "repl-backlog-ttl 0".to_owned(),
         "repl-diskless-sync-delay 0".to_owned(),
@@ -55,7 +60,12 @@ impl RedisServer {
 
     /// Until a replica follows it closely enough for writes.
     pub async fn wait_followed(&self) -> Result<()> {
-        self.wait_info("replication", "min_slaves_good_slaves:1\r").await
+        self.wait_followed_by(1).await
+    }
+
+    /// The same with so many of them.
+    pub async fn wait_followed_by(&self, replicas: usize) -> Result<()> {
+        self.wait_info("replication", &format!("min_slaves_good_slaves:{replicas}\r")).await
     }
 
     /// Until it has the data of its primary.

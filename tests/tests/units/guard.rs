@@ -13,7 +13,7 @@ use holdfast_server::masters::redis::{Endpoint, Place, Primary, RedisConnector, 
 use holdfast_server::masters::{Connection, Connector, Event};
 use holdfast_tests::redis_bench::deployment;
 use holdfast_tests::redis_server::RedisServer;
-use holdfast_tests::unit::{MAX_LAG, pair};
+use holdfast_tests::unit::{MAX_LAG, pair, pair_with};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -32,10 +32,17 @@ struct Voter {
 impl Voter {
     /// `fenced` is false for controls.
     async fn connect(server: &RedisServer, fenced: bool) -> Voter {
+        Self::connect_as((None, None), server, fenced).await
+    }
+
+    async fn connect_as(
+        user: (Option<&str>, Option<&str>),
+        server: &RedisServer,
+        fenced: bool,
+    ) -> Voter {
         let at = server.address();
         let address = Address::Tcp { host: at.ip().to_string(), port: at.port() };
-        let endpoint =
-            Endpoint::new(address, (None, None), 0, None, PATIENCE).expect("an endpoint");
+        let endpoint = Endpoint::new(address, user, 0, None, PATIENCE).expect("an endpoint");
         let primary = Primary::OneOf(vec![endpoint]);
         let place = Place::Unit(Unit { primary, max_lag: MAX_LAG, fenced });
         let (events, happening) = unbounded_channel();
@@ -96,13 +103,19 @@ async fn wait_field(server: &RedisServer, field: &str) {
     }
 }
 
+async fn set(server: &RedisServer, name: &str, value: &str) {
+    let () = server.command(&["CONFIG", "SET", name, value]).await.expect("CONFIG SET");
+}
+
 /// What a primary that votes says after it was paused for longer than `max_lag`, its replica at its side.
+/// Redis must not come to it first, when its cron finds how late the replica is.
 async fn after_a_pause(fenced: bool) -> Body {
     let (primary, _replica) = pair().await.expect("a unit");
     let mut voter = Voter::connect(&primary, fenced).await;
     let before = voter.ask(Voter::acquire("before")).await;
     assert!(matches!(before, Body::Ok { .. }), "{before:?}");
 
+    set(&primary, "min-replicas-max-lag", "60").await;
     primary.freeze().expect("frozen");
     let buffered = voter.send(Voter::acquire("after"));
     sleep(MAX_LAG + Duration::from_millis(100)).await;
@@ -120,6 +133,21 @@ async fn a_primary_that_was_paused_is_in_quarantine() {
 async fn without_the_guard_a_primary_that_was_paused_votes() {
     let body = after_a_pause(false).await;
     assert!(matches!(body, Body::Ok { .. }), "{body:?}");
+}
+
+/// Redis believes that it is followed for a minute yet, and heartbeats come all the while.
+#[tokio::test]
+async fn heartbeats_that_no_replica_acknowledges_are_none() {
+    let users = ["managed on >secret ~* &* +@all -config".to_owned()];
+    let (primary, replica) = pair_with(&users).await.unwrap();
+    set(&primary, "min-replicas-max-lag", "60").await;
+    let mut voter = Voter::connect_as((Some("managed"), Some("secret")), &primary, true).await;
+    let before = voter.ask(Voter::acquire("before")).await;
+    assert!(matches!(before, Body::Ok { .. }), "{before:?}");
+    replica.freeze().unwrap();
+    sleep(MAX_LAG + Duration::from_millis(100)).await;
+    let body = voter.ask(Voter::acquire("after")).await;
+    assert!(matches!(body, Body::NotVoting(Some(_))), "{body:?}");
 }
 
 /// What a primary says, over the connection of before, that was a replica meanwhile.

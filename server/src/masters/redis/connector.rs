@@ -7,7 +7,7 @@ use super::info::Info;
 use super::link::RedisLink;
 use super::notices;
 use super::remark;
-use super::scripts::{Guard, Scripts};
+use super::scripts::{Guard, Scripts, Source};
 use super::unit::Unit;
 use crate::masters::{Connection, Connector, Event};
 use futures_util::FutureExt;
@@ -26,6 +26,8 @@ use tokio::time::Instant;
 const LOOK: Duration = Duration::from_secs(2);
 /// The same for a unit.
 const LOOK_AT_UNIT: Duration = Duration::from_secs(1);
+/// How often in a row a unit may look misconfigured before it is.
+const ODD_LOOKS: u32 = 2;
 
 /// What all masters of a deployment share.
 #[derive(Debug, Clone)]
@@ -156,6 +158,7 @@ impl Place {
     /// Who answers, and with which scripts it must be spoken to.
     pub(super) async fn identify(
         &self,
+        deployment: &Deployment,
         connection: &mut MultiplexedConnection,
     ) -> Result<(Info, RunId, Arc<Scripts>), Down> {
         let info = look(connection).await?;
@@ -167,7 +170,8 @@ impl Place {
         let replicas = unit.judge(&info, connection).await?;
         let replid = info.replid().unwrap_or_default();
         let run = RunId::of_unit(run_id, replid);
-        let guard = Guard { replid, max_lag: unit.max_lag, replicas };
+        let cfg = &deployment.fingerprint;
+        let guard = Guard { cfg, replid, max_lag: unit.max_lag, replicas };
         let scripts = if unit.fenced { Scripts::guarded(&guard) } else { Scripts::plain() };
         Ok((info, run, scripts))
     }
@@ -194,8 +198,9 @@ impl RedisConnector {
             // A closed channel: the driver has gone, and nobody needs to know.
             let _ = closed.send(Event::Closed(Down::Unreachable("connection closed".into())));
         }));
-        let guard = TaskGuard(io);
-        let (info, run, scripts) = self.place.identify(&mut connection).await?;
+        let io = TaskGuard(io);
+        let identified = self.place.identify(&self.deployment, &mut connection).await?;
+        let (info, run, scripts) = identified;
         scripts.load(&mut connection).await.map_err(refused)?;
         match self_test(&scripts, &self.deployment, &mut connection).await {
             Ok(wrong) if wrong.is_empty() => {}
@@ -221,7 +226,7 @@ impl RedisConnector {
                 Arc::clone(&self.deployment),
                 events,
                 notices,
-                [guard, TaskGuard(watch)],
+                [io, TaskGuard(watch)],
             )),
         })
     }
@@ -271,9 +276,13 @@ pub(super) async fn open(
     Ok((connection, io.boxed()))
 }
 
-pub(super) async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
+pub(super) async fn info(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
     let text: String = redis::cmd("INFO").query_async(connection).await.map_err(refused)?;
-    let info = Info::parse(&text);
+    Ok(Info::parse(&text))
+}
+
+async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
+    let info = info(connection).await?;
     match info.unfit() {
         None => Ok(info),
         Some(why) => Err(Down::Misconfigured(why.into())),
@@ -340,15 +349,25 @@ impl Watch {
         mut before: Info,
         events: &UnboundedSender<Event>,
     ) -> Result<Infallible, Down> {
-        let mut due = Instant::now() + LOOK_AT_UNIT;
-        let state_key = self.deployment.state_key();
+        let (mut due, mut odd) = (Instant::now() + LOOK_AT_UNIT, 0);
         loop {
-            heartbeat(&mut self.connection, &self.scripts, &state_key).await?;
+            if let Some(heartbeat) = &self.scripts.heartbeat {
+                let state_key = self.deployment.state_key();
+                beat(&mut self.connection, heartbeat, &state_key).await?;
+            }
             tokio::time::sleep(unit.heartbeat()).await;
-            if Instant::now() >= due {
-                due = Instant::now() + LOOK_AT_UNIT;
-                before = self.look(&before, events).await?;
-                unit.judge(&before, &mut self.connection).await?;
+            if Instant::now() < due {
+                continue;
+            }
+            due = Instant::now() + LOOK_AT_UNIT;
+            before = self.look(&before, events).await?;
+            match unit.judge(&before, &mut self.connection).await {
+                Ok(replicas) if replicas == self.scripts.replicas => odd = 0,
+                // The scripts demand another number than they should: from a new handshake on.
+                Ok(_) => return Err(Down::Unreachable("min-replicas-to-write changed".into())),
+                // A backup looks like a replica, for a moment.
+                Err(Down::Misconfigured(_)) if odd < ODD_LOOKS => odd += 1,
+                Err(down) => return Err(down),
             }
         }
     }
@@ -393,18 +412,23 @@ impl Watch {
     }
 }
 
-/// Is one of the last `max_lag` acknowledged? True of what needs none.
-pub(super) async fn heartbeat(
+/// Is one of the last `max_lag` acknowledged? A refusal that may pass by itself is none; it ends the
+/// connection that the process is not who it was.
+pub(super) async fn beat(
     connection: &mut MultiplexedConnection,
-    scripts: &Scripts,
+    heartbeat: &Source,
     state_key: &str,
 ) -> Result<bool, Down> {
-    let Some(heartbeat) = &scripts.heartbeat else { return Ok(true) };
-    let mut beat = redis::cmd("EVALSHA");
-    beat.arg(&heartbeat.sha).arg(1).arg(state_key);
-    let fresh: RedisResult<u8> = beat.query_async(connection).await;
-    // Most likely it has become a replica, or has none.
-    fresh.map(|fresh| fresh == 1).map_err(|error| Down::Unreachable(error.to_string().into()))
+    let mut command = redis::cmd("EVALSHA");
+    command.arg(&heartbeat.sha).arg(1).arg(state_key);
+    let fresh: RedisResult<u8> = command.query_async(connection).await;
+    match fresh {
+        Ok(fresh) => Ok(fresh == 1),
+        Err(error) if matches!(error.code(), Some("NOREPLICAS" | "MISCONF" | "BUSY" | "OOM")) => {
+            Ok(false)
+        }
+        Err(error) => Err(Down::Unreachable(error.to_string().into())),
+    }
 }
 
 /// No stream of bytes.

@@ -45,6 +45,20 @@ impl Info {
         self.number("connected_slaves").unwrap_or(0)
     }
 
+    /// How many of them are in step, not about to be.
+    pub(super) fn replicas_online(&self) -> u32 {
+        let online = |(field, value): &(&String, &String)| {
+            let index = field.strip_prefix("slave").is_some_and(|it| it.parse::<u32>().is_ok());
+            index && value.contains("state=online")
+        };
+        u32::try_from(self.0.iter().filter(online).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Does it take writes, as far as its role goes?
+    pub(super) fn is_primary(&self) -> bool {
+        self.get("role") == Some("master")
+    }
+
     /// How many of them acknowledge in time; `None`: it does not care (min-replicas-* is not set).
     pub(super) fn good_replicas(&self) -> Option<u32> {
         self.number("min_slaves_good_slaves")
