@@ -95,6 +95,18 @@ async fn an_acl_user_can_be_given_in_four_ways() {
     }
 }
 
+#[tokio::test]
+async fn another_database_needs_one_permission_more() {
+    let users = vec![format!("holdfast on >secret {}", docs::acl_rule().join(" "))];
+    let redis = RedisOptions { users, ..RedisOptions::default() };
+    let server = RedisServer::start(redis).await.unwrap();
+    let url = format!("redis://holdfast:secret@{}/3", server.address());
+    let options = with(vec![MasterConfig::new("m", url)]);
+    fails(options.clone(), MasterState::Misconfigured, "no permissions").await;
+    let () = server.command(&["ACL", "SETUSER", "holdfast", "+select"]).await.unwrap();
+    works(options).await;
+}
+
 /// With one replica it is not missed that CONFIG GET is not allowed.
 #[tokio::test]
 async fn a_unit_needs_no_more_permissions_than_a_master() {

@@ -150,7 +150,7 @@ fn mending(detail: &str) -> &'static str {
             "Configure this replica as the others are; to change all, follow docs/operations/changes.md.",
         ),
         ("self-test", "Let its user do what docs/operations/masters.md lists."),
-        ("NOPERM", "Let its user do what docs/operations/masters.md lists."),
+        ("no permissions", "Let its user do what docs/operations/masters.md lists."),
         ("uthentication", "Correct the username and the password of this master."),
         ("same process", "Correct the address of one of them: each must be a Redis of its own."),
         (
