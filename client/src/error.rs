@@ -30,10 +30,12 @@ pub enum Error {
     Superseded,
 
     /// Too few masters voted, for as long as it was retried. Whether the call took effect is unknown.
-    #[error("too few masters vote{}", each(.masters))]
+    #[error("too few masters vote{}", answered(.masters, .message))]
     NoQuorum {
-        /// How each master answered, by its configured name.
+        /// How each master answered, by its configured name. Empty if none was asked.
         masters: BTreeMap<String, String>,
+        /// What the server said, for people to read.
+        message: String,
     },
 
     /// No replica answered, for as long as it was retried. Whether the call took effect is unknown.
@@ -98,7 +100,8 @@ impl Error {
             Some(reason::NO_QUORUM) => {
                 let info = details.error_info();
                 let masters = info.map(|info| info.metadata.clone()).unwrap_or_default();
-                Self::NoQuorum { masters: masters.into_iter().collect() }
+                let message = status.message().to_owned();
+                Self::NoQuorum { masters: masters.into_iter().collect(), message }
             }
             Some(reason::INVALID_ARGUMENT) => {
                 let violations = details.bad_request().map(|bad| bad.field_violations.as_slice());
@@ -171,9 +174,13 @@ fn said_by_transport(status: &Status) -> String {
     said
 }
 
-fn each(masters: &BTreeMap<String, String>) -> String {
-    let answers: Vec<_> = masters.iter().map(|(name, said)| format!("{name}: {said}")).collect();
-    if answers.is_empty() { String::new() } else { format!(" ({})", answers.join(", ")) }
+fn answered(masters: &BTreeMap<String, String>, message: &str) -> String {
+    let each: Vec<_> = masters.iter().map(|(name, said)| format!("{name}: {said}")).collect();
+    match (each.is_empty(), message.is_empty()) {
+        (false, _) => format!(" ({})", each.join(", ")),
+        (true, false) => format!(": {message}"),
+        (true, true) => String::new(),
+    }
 }
 
 fn listed(violations: &[Violation]) -> String {

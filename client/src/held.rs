@@ -38,10 +38,29 @@ impl fmt::Display for Held {
             ("", token) => write!(f, "the lock is held by somebody without a name, token {token}")?,
             (holder, token) => write!(f, "the lock is held by {holder}, token {token}")?,
         }
+        if let Some(remaining) = self.remaining {
+            write!(f, ", for {:.1}s unless it is renewed", remaining.as_secs_f64())?;
+        }
         match self.waiters {
             0 => Ok(()),
             1 => write!(f, "; 1 call waits for it"),
             waiters => write!(f, "; {waiters} calls wait for it"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_who_has_the_lock_and_for_how_long() {
+        let unknown = Held { holder: "a".to_owned(), fencing_token: 7, ..Held::default() };
+        assert_eq!(unknown.to_string(), "the lock is held by a, token 7");
+        let held = Held { remaining: Some(Duration::from_millis(4_260)), waiters: 2, ..unknown };
+        assert_eq!(
+            held.to_string(),
+            "the lock is held by a, token 7, for 4.3s unless it is renewed; 2 calls wait for it"
+        );
     }
 }

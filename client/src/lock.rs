@@ -84,7 +84,13 @@ impl Lock {
         self
     }
 
-    /// How long to wait if somebody else holds the lock. Without it, it is tried once.
+    /// How long to wait: for somebody else who holds the lock, and in an outage, too. The call ends then, or
+    /// as soon after it as the try is answered that is under way; the client adds no time of its own. A
+    /// replica that is silent is waited for until
+    /// [`attempt_timeout`](crate::RetryPolicy::attempt_timeout) after it.
+    ///
+    /// Without it, or with zero, it is tried once if somebody else holds the lock, and an outage lasts as
+    /// long as the [`RetryPolicy`] says.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
@@ -159,7 +165,8 @@ impl Lock {
         Ok(keep::by_stream(self, stream, granted))
     }
 
-    /// Takes the lock, runs `action` with its fencing token, and gives the lock back. If the lock is lost
+    /// Takes the lock, runs `action` with its fencing token, and gives the lock back: what other libraries
+    /// call `perform_with_lock`, or `using`. If the lock is lost
     /// meanwhile, the action is dropped where it stands, before anybody else can have the lock.
     ///
     /// # Errors
@@ -180,6 +187,14 @@ impl Lock {
             tracing::debug!(%error, "a lock is left to its ttl");
         }
         Ok(done)
+    }
+
+    /// When a call that gets no answer is given up.
+    pub(crate) fn gives_up_at(&self, waits_until: Moment) -> Moment {
+        match self.wait {
+            Duration::ZERO => waits_until.after(self.client.retry().give_up_after),
+            _ => waits_until,
+        }
     }
 
     pub(crate) fn request(
@@ -244,8 +259,7 @@ async fn take_once(
     let client = &lock.client;
     let wait = waits_until.remaining().min(longest);
     let attempt = client.retry().attempt_timeout.saturating_add(wait);
-    // While it waits it goes through outages; it is given up when nobody would wait any more.
-    let until = waits_until.after(client.retry().give_up_after);
+    let until = lock.gives_up_at(waits_until);
     let request = || lock.request(lease_id, waits_until.remaining().min(longest));
     let ask =
         |connection: Arc<Connection>| async move { connection.session.acquire(request).await };

@@ -82,6 +82,11 @@ impl Replicas {
         &self.all
     }
 
+    /// How many there are beside the one that is asked.
+    pub(crate) fn others(&self) -> usize {
+        self.all.len() - 1
+    }
+
     /// Where the next call goes.
     pub(crate) fn current(&self) -> (Route, Arc<Connection>) {
         let index = self.next.load(Ordering::Relaxed);
@@ -145,11 +150,11 @@ where
     Answer: Future<Output = Result<T, E>>,
     E: Into<Failure>,
 {
-    let mut pauses = retry.pauses();
+    let mut pauses = retry.pauses().but_not_first(replicas.others());
     loop {
         let (route, connection) = replicas.current();
         let address = replicas.address(route);
-        let left = patience.until.remaining().max(retry.attempt_timeout);
+        let left = patience.until.remaining().saturating_add(retry.attempt_timeout);
         let bound = patience.attempt.min(left);
         let failure = match timeout(bound, call(connection)).await {
             Ok(Ok(answer)) => return Ok(answer),

@@ -8,9 +8,39 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 /// What to do when no replica answers, or too few masters vote.
+///
+/// It has no number of tries and no pause between tries for a lock that somebody else holds: whoever
+/// [waits](crate::Lock::wait) is in the queue of a replica and has the lock as soon as it is free, so that
+/// there is nothing to poll.
+///
+/// | there | here |
+/// |---|---|
+/// | RedLock.net: `waitTime`, `retryTime` | [`Lock::wait`](crate::Lock::wait) of `waitTime` |
+/// | RedLock.net: `RedLockRetryConfiguration(retryCount, retryDelayMs)`; node-redlock: `retryCount`, `retryDelay`; redsync: `WithTries`, `WithRetryDelay` | [`Lock::wait`](crate::Lock::wait) of the tries times the delay |
+/// | one try, and no more in an outage either | [`RetryPolicy::none`], and no `wait` |
+///
+/// Where the number of tries itself matters, count them:
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use holdfast_client::{Client, Error, Guard};
+/// /// `client` has [`RetryPolicy::none`](holdfast_client::RetryPolicy::none).
+/// async fn try_thrice(client: &Client) -> Result<Guard, Error> {
+///     let lock = client.lock("r");
+///     for _ in 1..3 {
+///         match lock.clone().acquire().await {
+///             Err(error) if error.is_transient() || matches!(error, Error::Busy(_)) => {}
+///             settled => return settled,
+///         }
+///         tokio::time::sleep(Duration::from_millis(200)).await;
+///     }
+///     lock.acquire().await
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// A call that fails for longer than this is given up. An acquire that waits has its `wait` on top.
+    /// A call that fails for longer than this is given up. One that [waits](crate::Lock::wait) for a lock
+    /// is given up at the end of its wait, be that sooner or later.
     pub give_up_after: Duration,
     /// How long one try may take before another replica is asked. Longer than the 800 ms in which a
     /// replica looks for a quorum. A renewal has at most a quarter of the ttl.
@@ -45,7 +75,7 @@ impl RetryPolicy {
             .with_max_delay(self.longest_pause)
             .with_jitter()
             .without_max_times();
-        Pauses { pauses: pauses.build(), longest: self.longest_pause }
+        Pauses { pauses: pauses.build(), longest: self.longest_pause, none_before: 0 }
     }
 }
 
@@ -54,10 +84,22 @@ impl RetryPolicy {
 pub(crate) struct Pauses {
     pauses: backon::ExponentialBackoff,
     longest: Duration,
+    /// How many tries have no pause before them.
+    none_before: usize,
 }
 
 impl Pauses {
+    /// None before a replica is asked for the first time, of whom nothing bad is known: not even a short
+    /// wait is spent on a replica that is dead.
+    pub(crate) fn but_not_first(self, others: usize) -> Self {
+        Self { none_before: others, ..self }
+    }
+
     pub(crate) fn next(&mut self) -> Duration {
+        if let Some(rest) = self.none_before.checked_sub(1) {
+            self.none_before = rest;
+            return Duration::ZERO;
+        }
         self.pauses.next().unwrap_or(self.longest)
     }
 }

@@ -115,6 +115,7 @@ pub fn deployment(config: &Config) -> Deployment {
         fingerprint: fingerprint.hash,
         fingerprint_text: fingerprint.text,
         clock_skew: config.quorum.clock_skew,
+        restart_policy: config.restart_policy,
     }
 }
 

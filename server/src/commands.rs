@@ -4,9 +4,10 @@
 
 use crate::app;
 use crate::clock;
-use crate::config::{Config, differences, effective};
+use crate::config::{Config, Master, differences, effective};
 use crate::masters::redis::{Boot, Operator, Vacancy};
 use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
 use holdfast_engine::Ballot;
 use std::sync::Arc;
 
@@ -39,15 +40,21 @@ pub async fn bootstrap(config: &Config, dry_run: bool) -> Result<()> {
             );
         }
     }
-    for (name, operator) in &mut operators {
-        if dry_run {
+    if dry_run {
+        operators.iter().for_each(|(name, _)| {
             println!("master {name} is new and would vote at once");
-            continue;
-        }
-        operator.wait_followed().await.with_context(|| format!("master {name}"))?;
+        });
+        return Ok(());
+    }
+    // Together: what is acknowledged is soon too old.
+    try_join_all(operators.iter_mut().map(async |(name, operator)| {
+        operator.wait_followed().await.with_context(|| format!("master {name}"))
+    }))
+    .await?;
+    for (name, operator) in &mut operators {
         let base = Ballot(clock::now().wall_micros);
         match operator.bootstrap(base).await.with_context(|| format!("master {name}"))? {
-            Boot::Votes => println!("master {name} votes"),
+            Boot::Votes => println!("master {name} votes{}", as_long_as(config, name)),
             Boot::Observed => bail!(
                 "master {name} was observed by a replica meanwhile: it votes after a quarantine"
             ),
@@ -59,6 +66,18 @@ pub async fn bootstrap(config: &Config, dry_run: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A unit that nobody looks after is in quarantine.
+fn as_long_as(config: &Config, name: &str) -> String {
+    let master = config.masters.iter().find(|master| master.name == name);
+    match master.and_then(Master::max_lag) {
+        None => String::new(),
+        Some(max_lag) => {
+            let max_lag = humantime::format_duration(max_lag);
+            format!("; start a replica of Holdfast within {max_lag}, or it waits for a quarantine")
+        }
+    }
 }
 
 /// The operator's word that no replica of the old configuration runs and that its leases are over.

@@ -187,11 +187,12 @@ check_values(configs)
 masters = {name: len(config.get("masters", [])) for name, config in configs.items()}
 holds(
     "no master is lost on the way",
-    masters == {"dev": 0, "everything": 3, "existing-secret": 3, "five-masters": 5},
+    masters == {"dev": 0, "everything": 3, "existing-secret": 3, "five-masters": 5, "units": 3},
     masters,
 )
 passwords = {name: len(release.passwords()) for name, release in releases.items()}
-holds("nor a password", passwords == {"dev": 0, "everything": 1, "existing-secret": 0, "five-masters": 5}, passwords)
+kept = {"dev": 0, "everything": 1, "existing-secret": 0, "five-masters": 5, "units": 1}
+holds("nor a password", passwords == kept, passwords)
 holds("the chart keeps no password that it is not given", not releases["existing-secret"].all("Secret"))
 probe = {name: release.container["readinessProbe"] for name, release in releases.items()}
 holds("readiness is the replica's, not the masters'", probe["five-masters"]["grpc"] == {"port": 7420, "service": ""})

@@ -17,12 +17,13 @@ fail() {
 # clean_tree: what every rule accepts, near misses included.
 clean_tree() {
     rm -rf ./*
-    mkdir -p client server/engine/src server/src/masters/redis server/src/grpc
+    mkdir -p client/src server/engine/src server/src/masters/redis server/src/grpc
     printf '[package]\nname = "server"\n\n[lints]\nworkspace = true\n' >server/Cargo.toml
     printf '[package]\n# no tokio here\n\n[lints]\nworkspace = true\n' >server/engine/Cargo.toml
     printf '//! No tokio, no redis, no SystemTime.\nuse std::time::Duration;\n' >server/engine/src/lib.rs
     printf '//! Wiring.\nuse crate::masters::redis::RedisMaster;\nlet url = "redis://a";\n' >server/src/app.rs
     printf '//! Redis.\nuse redis::Client;\n' >server/src/masters/redis/script.rs
+    printf '//! Takes locks.\nuse holdfast_proto::v1;\n' >client/src/lock.rs
     printf '//! Edge.\nuse holdfast_proto::v1;\n' >server/src/grpc/convert.rs
 }
 
@@ -60,6 +61,7 @@ done
 for line in 'use redis::Client;' 'use ::redis::Client;' 'use redis as client;' 'fn f(v: &redis::Value) {}'; do
     broken server/src/app.rs 4: " Redis types stop at masters/redis" "$line"
 done
+broken client/src/lock.rs 3: " the client knows no Redis" 'use redis::Client;'
 broken server/src/app.rs 4: " proto types stop at grpc and admin" 'use holdfast_proto::v1;'
 
 [ "$failures" -eq 0 ]

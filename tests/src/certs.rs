@@ -31,19 +31,20 @@ pub struct KeyFiles {
 }
 
 impl Certificates {
-    /// Makes all three. The server's names are `127.0.0.1` and `localhost`; the client's common name is
-    /// `client_name`.
+    /// Makes all three. The server's names are `127.0.0.1`, `::1` and `localhost`; the client's common
+    /// name is `client_name`.
     pub fn generate(client_name: &str) -> Result<Certificates> {
         let directory = TempDir::with_prefix("holdfast-certs-")?;
 
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Holdfast test authority");
+        let name = format!("authority of {client_name}");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         fs::write(directory.path().join("ca.pem"), authority.pem())?;
 
-        let server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        let server = CertificateParams::new(["127.0.0.1", "::1", "localhost"].map(str::to_owned))?;
         let client = CertificateParams::default();
         for (file, name, usage, mut params) in [
             ("server", "localhost", ExtendedKeyUsagePurpose::ServerAuth, server),

@@ -11,18 +11,17 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use holdfast_proto::v1::admin_service_client::AdminServiceClient;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::{GetClusterStatusRequest, GetClusterStatusResponse, MasterState};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::binaries;
+use crate::http::{self, HttpResponse};
 use crate::ports;
 use crate::process::Process;
 use crate::redis_server::RedisServer;
@@ -201,7 +200,7 @@ impl Holdfastd {
 
     /// GETs a path such as `/readyz` from the admin port.
     pub async fn http_get(&self, path: &str) -> Result<HttpResponse> {
-        let request = http_get(self.admin_address(), path);
+        let request = http::request(self.admin_address(), "GET", path, "");
         timeout(REQUEST_TIMEOUT, request).await.with_context(|| format!("GET {path}"))?
     }
 
@@ -301,6 +300,14 @@ impl Holdfastd {
         self.process = spawn(&self.options, self.ports, self.directory.path())?;
         self.wait_healthy().await
     }
+
+    /// Drains it, and starts it with another configuration on the same ports, as a deployment does.
+    pub async fn redeploy(&mut self, options: HoldfastdOptions) -> Result<()> {
+        let drained = self.terminate().await?;
+        ensure!(drained.success(), "{drained:?}{}", self.process.quote());
+        self.options = options;
+        self.restart().await
+    }
 }
 
 /// How many masters vote in this view.
@@ -315,15 +322,6 @@ pub struct Finished {
     pub status: ExitStatus,
     /// What it wrote to standard output and standard error.
     pub lines: Vec<String>,
-}
-
-/// An answer of the admin port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpResponse {
-    /// The status code.
-    pub status: u16,
-    /// The body.
-    pub body: String,
 }
 
 fn spawn(options: &HoldfastdOptions, ports: Ports, directory: &Path) -> Result<Process> {
@@ -370,16 +368,4 @@ fn configure(
         }
         command.envs(clock.into_iter().flatten()).envs(env);
     })
-}
-
-/// HTTP/1.0: the end of the connection is the end of the body, and nothing comes in chunks.
-async fn http_get(address: SocketAddr, path: &str) -> Result<HttpResponse> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
-    let mut response = Vec::new();
-    stream.read_to_end(&mut response).await?;
-    let response = String::from_utf8(response)?;
-    let (head, body) = response.split_once("\r\n\r\n").context("no HTTP head")?;
-    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-    Ok(HttpResponse { status, body: body.to_owned() })
 }

@@ -23,11 +23,13 @@ pub mod streams;
 pub mod unit;
 
 pub mod certs;
+pub mod docs;
 pub mod otlp;
 pub mod proxy;
 pub mod wall_clock;
 
 pub mod binaries;
+pub mod http;
 pub mod ports;
 pub mod process;
 pub mod tools;

@@ -5,7 +5,7 @@ use crate::masters::{Bench, Memory, OTHERS, OURS, SKEW};
 use crate::redis_server::{RedisOptions, RedisServer};
 use crate::wall_clock::WallClock;
 use anyhow::{Context, Result};
-use holdfast_engine::{Ask, Reply, Resource, RunId};
+use holdfast_engine::{Ask, Reply, Resource, RestartPolicy, RunId};
 use holdfast_server::config::Address;
 use holdfast_server::masters::redis::{Deployment, Endpoint, Place, RedisConnector};
 use holdfast_server::masters::{Connection, Connector, Event};
@@ -93,6 +93,7 @@ pub fn deployment(cfg: &str) -> Deployment {
         fingerprint: cfg.to_owned(),
         fingerprint_text: cfg.to_owned(),
         clock_skew: SKEW,
+        restart_policy: RestartPolicy::Quarantine,
     }
 }
 

@@ -273,6 +273,18 @@ impl RedisTls {
         RedisTls { certificates, auth_clients: "yes" }
     }
 
+    /// The lines of redis.conf or sentinel.conf that say where it listens, and how.
+    pub(crate) fn listening(tls: Option<&RedisTls>, port: u16) -> Vec<String> {
+        let Some(tls) = tls else { return vec![format!("port {port}")] };
+        let (ca, server) = (tls.certificates.ca(), tls.certificates.server());
+        vec![
+            format!("port 0\ntls-port {port}"),
+            format!("tls-ca-cert-file {ca:?}"),
+            format!("tls-cert-file {:?}\ntls-key-file {:?}", server.cert, server.key),
+            format!("tls-auth-clients {}", tls.auth_clients),
+        ]
+    }
+
     fn for_client(&self) -> std::io::Result<TlsCertificates> {
         let client = self.certificates.client();
         let client_cert = fs::read(client.cert)?;
@@ -341,16 +353,7 @@ fn config_text(options: &RedisOptions, port: u16, data: &Path, memory: &Memory) 
         "save \"\"".to_owned(),
         format!("dir {data:?}"),
     ];
-    match &options.tls {
-        None => lines.push(format!("port {port}")),
-        Some(tls) => {
-            let (ca, server) = (tls.certificates.ca(), tls.certificates.server());
-            lines.push(format!("port 0\ntls-port {port}"));
-            lines.push(format!("tls-ca-cert-file {ca:?}"));
-            lines.push(format!("tls-cert-file {:?}\ntls-key-file {:?}", server.cert, server.key));
-            lines.push(format!("tls-auth-clients {}", tls.auth_clients));
-        }
-    }
+    lines.extend(RedisTls::listening(options.tls.as_ref(), port));
     lines.extend(options.password.iter().map(|password| format!("requirepass {password:?}")));
     lines.extend(options.users.iter().map(|user| format!("user {user}")));
     lines.extend(options.max_memory.iter().map(|limit| format!("maxmemory {limit}")));

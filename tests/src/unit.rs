@@ -14,10 +14,15 @@ pub const MAX_LAG: Duration = Duration::from_secs(5);
 const BOUND: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How the servers of a unit are started: as docs/operations/units.md says, and quick to synchronize.
+/// How the servers of a unit of two are started: as docs/operations/units.md says, and quick to synchronize.
 pub fn options(following: Option<SocketAddr>) -> RedisOptions {
+    options_of(1, following)
+}
+
+/// The same for one with so many replicas.
+pub fn options_of(replicas: usize, following: Option<SocketAddr>) -> RedisOptions {
     let mut config = vec![
-        "min-replicas-to-write 1".to_owned(),
+        format!("min-replicas-to-write {replicas}"),
         format!("min-replicas-max-lag {}", MAX_LAG.as_secs()),
         "repl-backlog-ttl 0".to_owned(),
         "repl-diskless-sync-delay 0".to_owned(),
@@ -29,8 +34,14 @@ pub fn options(following: Option<SocketAddr>) -> RedisOptions {
 
 /// A primary and a replica that follows it.
 pub async fn pair() -> Result<(RedisServer, RedisServer)> {
-    let primary = RedisServer::start(options(None)).await?;
-    let replica = RedisServer::start(options(Some(primary.address()))).await?;
+    pair_with(&[]).await
+}
+
+/// The same with ACL users.
+pub async fn pair_with(users: &[String]) -> Result<(RedisServer, RedisServer)> {
+    let with = |options| RedisOptions { users: users.to_vec(), ..options };
+    let primary = RedisServer::start(with(options(None))).await?;
+    let replica = RedisServer::start(with(options(Some(primary.address())))).await?;
     primary.wait_followed().await?;
     Ok((primary, replica))
 }
@@ -49,7 +60,12 @@ impl RedisServer {
 
     /// Until a replica follows it closely enough for writes.
     pub async fn wait_followed(&self) -> Result<()> {
-        self.wait_info("replication", "min_slaves_good_slaves:1\r").await
+        self.wait_followed_by(1).await
+    }
+
+    /// The same with so many of them.
+    pub async fn wait_followed_by(&self, replicas: usize) -> Result<()> {
+        self.wait_info("replication", &format!("min_slaves_good_slaves:{replicas}\r")).await
     }
 
     /// Until it has the data of its primary.

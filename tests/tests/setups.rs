@@ -11,6 +11,7 @@ use holdfast_proto::v1::{GetClusterStatusResponse, MasterState, MasterStatus, Re
 use holdfast_tests::calls::{Acquired, Lease, reason};
 use holdfast_tests::certs::Certificates;
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
+use holdfast_tests::docs;
 use holdfast_tests::holdfastd::{Finished, Holdfastd, HoldfastdOptions, MasterConfig, voting};
 use holdfast_tests::redis_server::{RedisOptions, RedisServer, RedisTls};
 use tokio::time::{Instant, sleep};
@@ -22,30 +23,6 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What follows from [`ARGS`].
 const QUARANTINE: Duration = Duration::from_millis(3_020);
 const ARGS: [&str; 4] = ["--max-ttl", "2s", "--clock-skew", "1s"];
-
-/// All that a replica needs, and no more.
-const COMMANDS: [&str; 20] = [
-    "hello",
-    "select",
-    "client",
-    "ping",
-    "info",
-    "script|load",
-    "evalsha",
-    "time",
-    "hmget",
-    "hset",
-    "hdel",
-    "set",
-    "get",
-    "mget",
-    "exists",
-    "pttl",
-    "del",
-    "publish",
-    "pubsub",
-    "scan",
-];
 
 fn args() -> Vec<String> {
     ARGS.map(str::to_owned).to_vec()
@@ -78,18 +55,36 @@ async fn lock_works(replica: &Holdfastd) -> Lease {
     lease
 }
 
+/// Until the lock has expired everywhere.
+async fn gone(cluster: &Cluster, resource: &str) {
+    let deadline = Instant::now() + BOUND;
+    for master in &cluster.masters {
+        let exists = ["EXISTS", &format!("redlock:{resource}")];
+        while master.command::<u64>(&exists).await.expect("an answer") == 1 {
+            assert!(Instant::now() < deadline);
+            sleep(LOOK).await;
+        }
+    }
+}
+
 fn said(finished: &Finished) -> String {
     finished.lines.join("\n")
 }
 
 // Permissions.
 
-/// `denied`: a command, such as `get`.
+/// The rule of the operator's page without one of its commands, such as `get`.
 fn user_without(denied: &str) -> String {
-    let allowed = COMMANDS.iter().chain(&["subscribe", "unsubscribe"]);
-    let allowed = allowed.filter(|command| **command != denied);
-    let allowed: Vec<String> = allowed.map(|command| format!("+{command}")).collect();
-    format!("~redlock:* ~holdfast:* &holdfast:* {}", allowed.join(" "))
+    let denied = format!("+{denied}");
+    let rule = docs::acl_rule();
+    let allowed: Vec<&str> =
+        rule.iter().map(String::as_str).filter(|word| **word != denied).collect();
+    allowed.join(" ")
+}
+
+/// The commands it allows.
+fn commands() -> Vec<String> {
+    docs::acl_rule().iter().filter_map(|word| word.strip_prefix('+')).map(str::to_owned).collect()
 }
 
 /// A replica with one master as `user` and two without restrictions.
@@ -105,32 +100,51 @@ async fn cluster_with_users(users: Vec<String>) -> Cluster {
 }
 
 #[tokio::test]
-async fn a_user_with_exactly_the_commands_that_are_needed_works() {
-    let cluster =
-        cluster_with_users(vec![format!("exact on >secret {}", user_without("nothing"))]).await;
+async fn a_user_by_the_rule_of_the_page_can_do_everything() {
+    let user = format!("exact on >secret {}", user_without("nothing"));
+    let redis = RedisOptions { users: vec![user], ..RedisOptions::default() };
+    let cluster = Cluster::start(3, 0, ClusterOptions { redis, bootstrap: false, ..options() });
+    let cluster = cluster.await.unwrap();
     let mut options = cluster.replica_options();
     for (config, master) in options.masters.iter_mut().zip(&cluster.masters) {
         config.url = master.url_as("exact", "secret");
     }
-    let replica = Holdfastd::start(options).await.unwrap();
+    let bootstrap = Holdfastd::run("bootstrap", &options).await.unwrap();
+    assert!(bootstrap.status.success(), "{bootstrap:#?}");
+    let mut replica = Holdfastd::start(options.clone()).await.unwrap();
     replica.wait_voting(3).await.unwrap();
     lock_works(&replica).await;
+    replica.list("", 10, "").await.unwrap();
+    replica.describe("r").await.unwrap();
+
+    // A lock that keeps it from going on, and a key of another type that does not.
+    let () = cluster.masters[1].command(&["HSET", "redlock:hash", "a", "b"]).await.unwrap();
+    let lease = replica.acquire("r", "a", TTL, ONCE).await.unwrap().lease();
+    replica.terminate().await.unwrap();
+    options.args[1] = "3s".to_owned();
+    let early = Holdfastd::run("accept-config", &options).await.unwrap();
+    assert!(said(&early).contains("still holds the lock redlock:r"), "{early:#?}");
+    gone(&cluster, &lease.resource).await;
+    let done = Holdfastd::run("accept-config", &options).await.unwrap();
+    assert!(done.status.success() && said(&done).contains("max_ttl"), "{done:#?}");
 }
 
 #[tokio::test]
 async fn a_missing_permission_is_found_at_the_handshake() {
-    // Without the first ones nobody gets as far as the handshake.
-    let denied: Vec<&str> = COMMANDS[4..].iter().copied().chain(["subscribe"]).collect();
+    // Nothing is unsubscribed from there.
+    let denied: Vec<String> =
+        commands().into_iter().filter(|command| command != "unsubscribe").collect();
     let users = denied
         .iter()
         .enumerate()
         .map(|(index, command)| format!("user{index} on >secret {}", user_without(command)));
     let cluster = cluster_with_users(users.collect()).await;
-    for (index, command) in denied.into_iter().enumerate() {
+    for (index, command) in denied.iter().enumerate() {
         let replica = replica_as(&cluster, &format!("user{index}")).await;
         let master = wait_master(&replica, 0, MasterState::Misconfigured).await;
         let named = master.detail.to_lowercase();
-        assert!(named.contains(command), "without {command}: {master:?}");
+        let parent = command.split('|').next().unwrap();
+        assert!(named.contains(parent), "without {command}: {master:?}");
         assert!(!named.contains("secret"), "{master:?}");
         // It works on the others, and is ready.
         replica.wait_voting(2).await.unwrap();
@@ -381,13 +395,7 @@ async fn masters_move_to_another_configuration_when_the_operator_says_so() {
     // Not while a lock of the old configuration lives.
     let early = Holdfastd::run("accept-config", &new).await.unwrap();
     assert!(!early.status.success() && said(&early).contains("redlock:r"), "{early:#?}");
-    let deadline = Instant::now() + BOUND;
-    for master in &cluster.masters {
-        while master.command::<u64>(&["EXISTS", "redlock:r"]).await.unwrap() == 1 {
-            assert!(Instant::now() < deadline);
-            sleep(LOOK).await;
-        }
-    }
+    gone(&cluster, "r").await;
     let mut dry = new.clone();
     dry.args.push("--dry-run".to_owned());
     let would = Holdfastd::run("accept-config", &dry).await.unwrap();

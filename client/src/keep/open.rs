@@ -31,8 +31,8 @@ pub(crate) struct Granted {
 pub(crate) async fn open(lock: &Lock, lease_id: &LeaseId) -> Result<(HoldStream, Granted), Error> {
     let client = &lock.client;
     let waits_until = Moment::now().after(lock.wait);
-    let until = waits_until.after(client.retry().give_up_after);
-    let mut pauses = client.retry().pauses();
+    let until = lock.gives_up_at(waits_until);
+    let mut pauses = client.retry().pauses().but_not_first(client.replicas().others());
     loop {
         let start = lock.hold_start(lease_id, 0, waits_until.remaining())?;
         let way = client.replicas().current();

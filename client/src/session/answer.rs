@@ -86,8 +86,18 @@ mod tests {
         status.metadata_mut().insert(RETRY_AFTER_TRAILER, 250.into());
         let failure = refused(Some(Outcome::Error(on_a_stream(&status))));
         assert_eq!(failure.hint(), Duration::from_millis(250));
-        let Error::NoQuorum { masters } = failure.error() else { panic!("{failure:?}") };
+        let error = failure.error();
+        assert_eq!(error.to_string(), "too few masters vote (a: silent)");
+        let Error::NoQuorum { masters, .. } = error else { panic!("{error}") };
         assert_eq!(masters["a"], "silent");
+    }
+
+    #[test]
+    fn no_quorum_without_answers_says_why() {
+        let details = ErrorDetails::with_error_info(reason::NO_QUORUM, DOMAIN, HashMap::new());
+        let status = with(Code::Unavailable, reason::NO_QUORUM, details);
+        let error = refused(Some(Outcome::Error(on_a_stream(&status)))).error();
+        assert_eq!(error.to_string(), "too few masters vote: for a test");
     }
 
     #[test]

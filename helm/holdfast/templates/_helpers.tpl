@@ -76,24 +76,39 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail (printf "%s is listed twice: names must differ" $master) }}
 {{- end }}
 {{- $_ := set $names .name true }}
-{{- if contains "@" .url }}
+{{- $unit := or .endpoints .sentinel }}
+{{- $urls := .endpoints | default (list .url) }}
+{{- with .sentinel }}
+{{- $urls = .urls }}
+{{- end }}
+{{- range $urls }}
+{{- if contains "@" . }}
 {{- fail (printf "%s: its url holds credentials, and would stand in a ConfigMap: give username, and password or existingSecret" $master) }}
 {{- end }}
-{{- $address := regexReplaceAll "^rediss?://([^/]*).*$" (lower .url) "${1}" }}
+{{- end }}
+{{- if not .sentinel }}
+{{- $name := .name }}
+{{- range $urls }}
+{{- $address := regexReplaceAll "^rediss?://([^/]*).*$" (lower .) "${1}" }}
 {{- if not (regexMatch ":[0-9]+$" $address) }}
 {{- $address = printf "%s:6379" $address }}
 {{- end }}
 {{- if hasKey $addresses $address }}
 {{- fail (printf "%s: %s is master %s already; one Redis is one vote, whatever the database" $master $address (get $addresses $address)) }}
 {{- end }}
-{{- $_ := set $addresses $address .name }}
+{{- $_ := set $addresses $address $name }}
+{{- end }}
+{{- end }}
+{{- if and .max_lag (not $unit) }}
+{{- fail (printf "%s: max_lag is of a replicated unit, which has endpoints or sentinel in place of url" $master) }}
+{{- end }}
 {{- if and .password .existingSecret }}
 {{- fail (printf "%s: its password is given twice, by password and by existingSecret; keep one of them" $master) }}
 {{- end }}
 {{- if and .username (not .password) (not .existingSecret) }}
 {{- fail (printf "%s: username needs a password: give password or existingSecret" $master) }}
 {{- end }}
-{{- if and .tls (not (hasPrefix "rediss://" .url)) }}
+{{- if and .tls (not .sentinel) (not (hasPrefix "rediss://" (first $urls))) }}
 {{- fail (printf "%s: tls needs a url that starts with rediss://" $master) }}
 {{- end }}
 {{- end }}
@@ -147,8 +162,16 @@ sample_ratio = {{ $config.telemetry.sample_ratio }}
 
 [[masters]]
 name = {{ quote .name }}
-url = {{ quote .url }}
-{{- range $key := list "username" "connect_timeout" "command_timeout" }}
+{{- with .url }}
+url = {{ quote . }}
+{{- end }}
+{{- with .endpoints }}
+endpoints = {{ toJson . }}
+{{- end }}
+{{- with .sentinel }}
+sentinel = { urls = {{ toJson .urls }}, name = {{ quote .name }}{{ with .database }}, database = {{ int64 . }}{{ end }} }
+{{- end }}
+{{- range $key := list "max_lag" "username" "connect_timeout" "command_timeout" }}
 {{- with get $master $key }}
 {{ $key }} = {{ quote . }}
 {{- end }}

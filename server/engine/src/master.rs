@@ -111,6 +111,8 @@ pub(crate) struct Master {
     pub(crate) probe_due: Instant,
     /// Another listed master is the same process.
     twin: bool,
+    /// What an operator should know of the process behind the connection.
+    pub(crate) remark: Option<Arc<str>>,
 }
 
 /// What a reply means for the replica beyond its operation.
@@ -139,6 +141,7 @@ impl Master {
             last_run: None,
             probe_due: now,
             twin: false,
+            remark: None,
         }
     }
 
@@ -199,6 +202,7 @@ impl Master {
         self.link = Link::Up(session);
         self.vote = Vote::Unknown;
         self.stalled = None;
+        self.remark = None;
         self.probe_due = now;
     }
 
@@ -207,6 +211,7 @@ impl Master {
         self.link = Link::Down(why);
         self.vote = Vote::Unknown;
         self.stalled = None;
+        self.remark = None;
         std::mem::take(&mut self.outstanding)
     }
 

@@ -189,6 +189,7 @@ mod tests {
             session: None,
             clock_offset_micros: Some(-7_000_000),
             round_trip: None,
+            remark: None,
         };
         let votes = states.iter().filter(|state| **state == MasterState::Voting).count();
         Status {

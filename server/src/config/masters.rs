@@ -5,7 +5,7 @@ use super::master::{Backend, Master};
 use super::problem::Problems;
 use super::raw::RawMaster;
 use super::span::text;
-use holdfast_engine::Params;
+use holdfast_engine::{MasterId, Params};
 use std::collections::BTreeMap;
 
 /// The most masters: every lock is asked of each of them, and five are plenty.
@@ -108,7 +108,7 @@ pub(super) fn warnings(params: &Params) -> Vec<String> {
         vec![format!(
             "one master: every restart or failover of it loses the live leases and stops new locks \
              for {}; three or five independent masters survive one or two failures",
-            text(params.quarantine())
+            text(params.quarantine_of(MasterId(0)))
         )]
     } else if masters.is_multiple_of(2) {
         vec![format!(

@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use holdfast_engine::{
     Answer, Ask, Ballot, CallId, Down, HoldEvent, Instant, MasterId, Now, Output, Params, Replica,
-    Reply, Resource,
+    Reply, Request, Resource,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -277,6 +277,9 @@ impl Core {
                 warn!(master = slot.name, "uptime went back: restored from a snapshot?");
                 self.replica.handle_rewind(master, now);
             }
+            LinkEvent::Happened(Event::Remark(remark)) => {
+                self.replica.handle_remark(master, remark);
+            }
             LinkEvent::Happened(Event::Closed(_)) => {}
         }
     }
@@ -286,6 +289,13 @@ impl Core {
         while let Some(output) = self.replica.poll_output() {
             match output {
                 Output::Ask(ask, step) => {
+                    if matches!(ask.request, Request::Suspect { .. }) {
+                        let master = &self.slots[ask.master.index()].name;
+                        warn!(
+                            master,
+                            "its clock stepped, or its memory is an old one: to quarantine"
+                        );
+                    }
                     self.rounds.asked(&ask, step);
                     self.slots[ask.master.index()].batch.push(ask);
                 }

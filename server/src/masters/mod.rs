@@ -12,6 +12,7 @@ pub mod redis;
 use futures_util::future::BoxFuture;
 use holdfast_engine::{Ask, Down, Notice, Reply, Resource, Session};
 use std::fmt;
+use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What the text of [`holdfast_engine::Standing::Misfit`] begins with; then the fields that differ.
@@ -65,6 +66,8 @@ pub enum Event {
     Notice(Resource, Notice),
     /// The process is older than it was: its machine was restored from a snapshot.
     Rewound,
+    /// What an operator should know of this process, which may vote all the same; `None`: nothing any more.
+    Remark(Option<Arc<str>>),
     /// The connection is of no more use: lost, or the process behind it is not what it was.
     Closed(Down),
 }

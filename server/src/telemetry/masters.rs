@@ -6,6 +6,7 @@
 use super::metrics::names;
 use holdfast_engine::{Live, MasterState, MasterView, Status};
 use metrics::gauge;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -17,6 +18,7 @@ const STATES: [&str; 4] = ["voting", "quarantined", "unreachable", "misconfigure
 pub struct MasterWatch {
     names: Vec<String>,
     states: Vec<Option<MasterState>>,
+    remarks: Vec<Option<Arc<str>>>,
     has_quorum: Option<bool>,
     clock_fits: Option<bool>,
 }
@@ -25,7 +27,8 @@ impl MasterWatch {
     /// Of masters with these names, in the order of the configuration.
     pub fn new(names: Vec<String>) -> Self {
         let states = vec![None; names.len()];
-        Self { names, states, has_quorum: None, clock_fits: None }
+        let remarks = vec![None; names.len()];
+        Self { names, states, remarks, has_quorum: None, clock_fits: None }
     }
 
     /// A fresh status, and how many tasks the runtime has. Meant to come about once a second.
@@ -33,6 +36,7 @@ impl MasterWatch {
         self.record(status, tasks);
         for (index, view) in status.masters.iter().enumerate().take(self.names.len()) {
             self.say(index, view);
+            self.repeat(index, view);
         }
         if self.has_quorum != Some(status.has_quorum) {
             match status.has_quorum {
@@ -87,6 +91,17 @@ impl MasterWatch {
         }
         *said = Some(view.state.clone());
     }
+
+    /// What was remarked of it, once.
+    fn repeat(&mut self, index: usize, view: &MasterView) {
+        let (name, said) = (&self.names[index], &mut self.remarks[index]);
+        if *said != view.remark {
+            if let Some(remark) = &view.remark {
+                warn!(master = name, %remark, "votes, but");
+            }
+            said.clone_from(&view.remark);
+        }
+    }
 }
 
 fn record_live(live: Live, tasks: usize) {
@@ -131,7 +146,13 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     fn view(state: MasterState) -> MasterView {
-        MasterView { state, session: None, clock_offset_micros: Some(-1_500), round_trip: None }
+        MasterView {
+            state,
+            session: None,
+            clock_offset_micros: Some(-1_500),
+            round_trip: None,
+            remark: None,
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::fake_master::FakeMaster;
 use crate::hunt::Found;
-use holdfast_engine::{Ask, MasterId, Request, RunId, Window};
+use holdfast_engine::{Ask, MasterId, Request, RestartPolicy, RunId, Window};
 use holdfast_server::config::Address;
 use holdfast_server::masters::redis::{Deployment, Endpoint, Place, RedisConnector};
 use holdfast_server::masters::{Connection, Connector, Event};
@@ -36,6 +36,7 @@ pub fn connector(port: u16, patience: Duration) -> Result<RedisConnector, String
         fingerprint: "ours".to_owned(),
         fingerprint_text: "max_ttl=60s".to_owned(),
         clock_skew: Duration::from_secs(10),
+        restart_policy: RestartPolicy::Quarantine,
     };
     Ok(RedisConnector::new(Place::Single(endpoint), Arc::new(deployment)))
 }

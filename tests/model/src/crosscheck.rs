@@ -125,6 +125,7 @@ fn old_primary() {
         stops: 3,
         pauses: 1,
         back: false,
+        returns: None,
         rule,
         identity: Identity::Script,
     };

@@ -1,12 +1,16 @@
 //! The examples of the client crate, as they stand there, each an own process.
 //!
-//! The scenario Holdfast is for: many instances of one service, a job that must run once a day, a leader
-//! that is killed, and one that wakes up too late.
+//! Here: many instances of one service, a job that must run once a day, a leader that is killed, and one
+//! that wakes up too late; and the short examples. The other scenarios have a file each.
+
+mod fenced_writes;
+mod file_writer;
+mod inventory;
+mod status_detail;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use holdfast_tests::binaries;
 use holdfast_tests::cluster::Cluster;
@@ -15,9 +19,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::{BOUND, cluster, url};
-
-const LOOK: Duration = Duration::from_millis(20);
+use crate::{BOUND, LOOK, cluster, url};
 
 fn example(cluster: &Cluster, example: &str, name: &str, args: &[&str]) -> Process {
     let program = binaries::built(&format!("examples/{example}")).expect("an example");

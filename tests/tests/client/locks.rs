@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use holdfast_client::{Client, Error, Lease, LeaseId, LossReason, ReleaseOutcome, Standing};
-use holdfast_proto::v1::ForceReleaseRequest;
+use holdfast_proto::v1::{ForceReleaseRequest, GetClusterStatusResponse};
+use holdfast_tests::proxy::Proxy;
 use tokio::time::timeout;
 
-use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed};
+use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed, url, wait_vacant};
 
 #[tokio::test]
 async fn a_lock_excludes_others_until_it_is_released() {
@@ -77,6 +78,27 @@ async fn an_action_is_performed_under_a_lock() {
 }
 
 #[tokio::test]
+async fn an_action_that_fails_panics_or_is_dropped_leaves_no_lock() {
+    let cluster = cluster(3, 1).await;
+    let one = client(&cluster, [0], "one");
+    let lock = one.lock("r").ttl(LONG);
+
+    let failed = lock.clone().perform(async |_| Err::<(), _>("for a test")).await.unwrap();
+    assert_eq!(failed, Err("for a test"));
+    let _ = lock.clone().acquire().await.unwrap().release().await.unwrap();
+
+    let panics = async |_| -> () { panic!("for a test") };
+    let panicked = tokio::spawn(lock.clone().perform(panics)).await;
+    assert!(panicked.unwrap_err().is_panic());
+    let _ = lock.clone().wait(BOUND).acquire().await.unwrap().release().await.unwrap();
+
+    let endless = tokio::spawn(lock.clone().perform(|_| std::future::pending::<()>()));
+    cluster.replicas[0].wait_status(BOUND, |status| status.locks == 1).await.unwrap();
+    endless.abort();
+    let _ = lock.wait(BOUND).acquire().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_acquire_that_is_given_up_leaves_the_queue() {
     let cluster = cluster(3, 1).await;
     let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [0], "two"));
@@ -92,10 +114,62 @@ async fn an_acquire_that_is_given_up_leaves_the_queue() {
         let replica = &cluster.replicas[0];
         replica.wait_status(BOUND, |status| status.waiters == 1).await.unwrap();
         waiting.abort();
-        replica.wait_status(BOUND, |status| status.waiters == 0).await.unwrap();
+        // Before the call that waits on the server ends by itself, after 30 s.
+        replica.wait_status(BOUND / 2, |status| status.waiters == 0).await.unwrap();
     }
     assert_eq!(guard.release().await.unwrap(), ReleaseOutcome::Released);
     let _ = one.lock("r").ttl(LONG).acquire().await.unwrap();
+}
+
+/// The grant is on its way, and nobody waits for it any more.
+#[tokio::test]
+async fn a_grant_that_nobody_hears_of_is_given_back() {
+    let cluster = cluster(3, 1).await;
+    let replica = &cluster.replicas[0];
+    for by_stream in [false, true] {
+        let network = Proxy::start(replica.grpc_address()).unwrap();
+        let one = Client::new(url(network.address())).unwrap();
+        // Connects, so that it is the grant that is held back.
+        one.admin().cluster_status().await.unwrap();
+        network.hang_replies();
+        let lock = one.lock("r").ttl(LONG);
+        let taking = tokio::spawn(async move {
+            match by_stream {
+                true => lock.hold().await,
+                false => lock.acquire().await,
+            }
+        });
+        replica.wait_status(BOUND, |status| status.locks == 1).await.unwrap();
+        taking.abort();
+        assert!(taking.await.unwrap_err().is_cancelled());
+        wait_vacant(&cluster, "r").await;
+    }
+}
+
+#[tokio::test]
+async fn an_acquire_that_is_dropped_at_any_moment_leaves_nothing_behind() {
+    const TURNS: u32 = 60;
+    let cluster = cluster(3, 1).await;
+    let one = client(&cluster, [0], "one");
+    let mut granted = 0;
+    for turn in 0..TURNS {
+        let lock = one.lock(format!("r{turn}")).ttl(LONG).wait(LONG);
+        let patience = turn * Duration::from_micros(200);
+        let taken = match turn % 2 {
+            0 => timeout(patience, lock.acquire()).await,
+            _ => timeout(patience, lock.hold()).await,
+        };
+        if let Ok(guard) = taken {
+            granted += 1;
+            guard.unwrap().release().await.unwrap();
+        }
+    }
+    assert!(granted < TURNS, "none was dropped before its end");
+    for turn in 0..TURNS {
+        wait_vacant(&cluster, &format!("r{turn}")).await;
+    }
+    let nothing = |status: &GetClusterStatusResponse| (status.locks, status.waiters) == (0, 0);
+    cluster.replicas[0].wait_status(BOUND, nothing).await.unwrap();
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use holdfast_client::{Client, Error, Guard, Lock};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than any test takes: what comes does not come because a lease ran out.
 const LONG: Duration = Duration::from_secs(60);
@@ -23,6 +23,8 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_secs(3);
 /// Longer than anything takes, so that nothing hangs.
 const BOUND: Duration = Duration::from_secs(40);
+/// How often something is looked at that tells nobody of its changes.
+const LOOK: Duration = Duration::from_millis(20);
 
 async fn cluster(masters: usize, replicas: usize) -> Cluster {
     let options = ClusterOptions {
@@ -49,6 +51,19 @@ async fn expect_busy(lock: Lock, holder: &str) {
     match lock.ttl(SHORT).acquire().await {
         Err(Error::Busy(held)) => assert_eq!(held.holder, holder),
         other => panic!("expected {holder} to hold it, was told {other:?}"),
+    }
+}
+
+/// Waits until no master has a lease of it.
+async fn wait_vacant(cluster: &Cluster, resource: &str) {
+    let deadline = Instant::now() + BOUND;
+    loop {
+        let described = cluster.replicas[0].describe(resource).await.expect("a description");
+        if described.masters.iter().all(|master| master.fencing_token == 0) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{described:#?}");
+        sleep(LOOK).await;
     }
 }
 

@@ -7,8 +7,9 @@ use holdfast_tests::certs::Certificates;
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
 use holdfast_tests::ports;
 use holdfast_tests::proxy::Proxy;
+use tokio::time::{Instant, timeout};
 
-use crate::{BOUND, LONG, client, cluster, expect_busy, url};
+use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, url};
 
 /// Gives up soon, for what cannot succeed.
 fn impatient() -> RetryPolicy {
@@ -27,6 +28,66 @@ async fn a_replica_that_is_down_is_passed_over() {
     let mut watch = client(&cluster, [0, 1], "one").watch("calls");
     let seen = watch.next().await.unwrap();
     assert_eq!(seen.state.leader().unwrap().term, by_calls.fencing_token());
+}
+
+/// There is no time for a pause.
+#[tokio::test]
+async fn a_replica_that_is_down_costs_a_wait_no_pause() {
+    let mut cluster = cluster(3, 2).await;
+    cluster.replicas[0].kill().unwrap();
+    let retry = RetryPolicy { first_pause: LONG, longest_pause: LONG, ..RetryPolicy::default() };
+    for by_stream in [false, true] {
+        let addresses = cluster.replicas.iter().map(|replica| url(replica.grpc_address()));
+        let one = Client::builder().addresses(addresses).retry(retry).build().unwrap();
+        let lock = one.lock("r").ttl(LONG).wait(SHORT);
+        let guard = if by_stream { lock.hold().await } else { lock.acquire().await };
+        guard.unwrap().release().await.unwrap();
+    }
+}
+
+/// Whatever keeps the lock from being taken: somebody else, too few masters, a replica that is silent, none.
+/// The policy would go on for much longer.
+#[tokio::test]
+async fn a_wait_ends_in_time() {
+    let mut cluster = cluster(3, 1).await;
+    let mut network = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
+    let retry = RetryPolicy { give_up_after: LONG, ..RetryPolicy::default() };
+    let two = Client::builder().address(url(network.address())).retry(retry).build().unwrap();
+
+    let one = client(&cluster, [0], "one");
+    let guard = one.lock("r").ttl(LONG).acquire().await.unwrap();
+    let began = Instant::now();
+    for error in waited_in_vain(&two).await {
+        assert!(matches!(error, Error::Busy(_)), "{error}");
+    }
+    // Two waits, one after the other, and none of them too short.
+    assert!(began.elapsed() >= 2 * WAIT, "{:?}", began.elapsed());
+    guard.release().await.unwrap();
+
+    for master in &mut cluster.masters[..2] {
+        master.kill().unwrap();
+    }
+    for error in waited_in_vain(&two).await {
+        assert!(matches!(error, Error::NoQuorum { .. }), "{error}");
+    }
+    network.hang();
+    for error in waited_in_vain(&two).await {
+        assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    }
+    network.cut().await;
+    for error in waited_in_vain(&two).await {
+        assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    }
+}
+
+const WAIT: Duration = Duration::from_secs(1);
+
+/// By a call and by a stream, long before the policy or the holder's ttl would have ended it.
+async fn waited_in_vain(client: &Client) -> [Error; 2] {
+    let lock = client.lock("r").wait(WAIT);
+    let both = async { (lock.clone().acquire().await, lock.clone().hold().await) };
+    let (by_call, by_stream) = timeout(LONG / 2, both).await.expect("the end of both waits");
+    [by_call, by_stream].map(|taken| taken.expect_err("a wait in vain"))
 }
 
 #[tokio::test]
@@ -51,7 +112,7 @@ async fn too_few_masters_are_said_by_name() {
     let by_calls = client.lock("r").acquire().await.unwrap_err();
     let by_stream = client.lock("r").hold().await.unwrap_err();
     for error in [by_calls, by_stream] {
-        let Error::NoQuorum { masters } = &error else { panic!("{error}") };
+        let Error::NoQuorum { masters, .. } = &error else { panic!("{error}") };
         assert_eq!(masters.len(), 3, "{error}");
     }
 }

@@ -117,7 +117,7 @@ impl From<Error> for Failure {
                 Self::with(Kind::Busy, text, Details { held, ..Details::default() })
             }
             Error::Lost(_) => Self::new(Kind::Lost, text),
-            Error::NoQuorum { masters } => {
+            Error::NoQuorum { masters, .. } => {
                 let message = format!("{text}; `holdfast doctor` says what to do");
                 Self::with(Kind::NoQuorum, message, Details { masters, ..Details::default() })
             }
@@ -164,7 +164,8 @@ mod tests {
         };
         assert_eq!(Failure::from(Error::Busy(Default::default())).code(), 75);
         assert_eq!(Failure::from(Error::Superseded).code(), 70);
-        assert_eq!(Failure::from(Error::NoQuorum { masters: BTreeMap::new() }).code(), 69);
+        let (masters, message) = (BTreeMap::new(), String::new());
+        assert_eq!(Failure::from(Error::NoQuorum { masters, message }).code(), 69);
         assert_eq!(Failure::from(Error::Unreachable(String::new())).code(), 69);
         assert_eq!(Failure::from(Error::Invalid(Vec::new())).code(), 64);
         assert_eq!(refused("PERMISSION_DENIED"), 77);

@@ -238,6 +238,8 @@ pub struct MasterView {
     pub clock_offset_micros: Option<i64>,
     /// The last round trip.
     pub round_trip: Option<Duration>,
+    /// What an operator should know of it although it may vote.
+    pub remark: Option<Arc<str>>,
 }
 
 /// The replica, for operators.

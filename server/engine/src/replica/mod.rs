@@ -274,6 +274,11 @@ impl Replica {
         self.settle(now);
     }
 
+    /// What an operator should know of a connected master; `None`: nothing any more. It votes all the same.
+    pub fn handle_remark(&mut self, master: MasterId, remark: Option<Arc<str>>) {
+        self.masters[master.index()].remark = remark;
+    }
+
     /// A master answered the ask `id`.
     pub fn handle_reply(&mut self, master: MasterId, id: u64, reply: Reply, now: Now) {
         self.check_clock(now);

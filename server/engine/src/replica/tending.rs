@@ -19,6 +19,7 @@ impl Replica {
             session: master.session().cloned(),
             clock_offset_micros: master.clock_offset_micros(now),
             round_trip: master.round_trip(),
+            remark: master.remark.clone(),
         };
         Status {
             masters: self.masters.iter().map(view).collect(),

@@ -50,7 +50,10 @@ impl AdminApi {
 
     pub(super) fn state_of(&self, view: &MasterView) -> (v1::MasterState, String) {
         match &view.state {
-            MasterState::Voting => (v1::MasterState::Voting, String::new()),
+            MasterState::Voting => {
+                let remark = view.remark.as_deref().unwrap_or_default();
+                (v1::MasterState::Voting, remark.to_owned())
+            }
             MasterState::Quarantined(_) => {
                 let why = "restarted, new or suspected: it may have forgotten leases";
                 (v1::MasterState::Quarantined, why.to_owned())

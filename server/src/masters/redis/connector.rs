@@ -6,12 +6,13 @@ use super::endpoint::Endpoint;
 use super::info::Info;
 use super::link::RedisLink;
 use super::notices;
-use super::scripts::{Guard, Scripts};
+use super::remark;
+use super::scripts::{Guard, Scripts, Source};
 use super::unit::Unit;
 use crate::masters::{Connection, Connector, Event};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdfast_engine::{Down, Resource, RunId, Session};
+use holdfast_engine::{Down, Resource, RestartPolicy, RunId, Session};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::convert::Infallible;
@@ -25,6 +26,8 @@ use tokio::time::Instant;
 const LOOK: Duration = Duration::from_secs(2);
 /// The same for a unit.
 const LOOK_AT_UNIT: Duration = Duration::from_secs(1);
+/// How often in a row a unit may look misconfigured before it is.
+const ODD_LOOKS: u32 = 2;
 
 /// What all masters of a deployment share.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct Deployment {
     pub fingerprint_text: String,
     /// SKEW: how far a ballot may be ahead of a master's clock.
     pub clock_skew: Duration,
+    /// What a restart of a master means.
+    pub restart_policy: RestartPolicy,
 }
 
 /// Behind the namespace, in the channels of notices.
@@ -153,6 +158,7 @@ impl Place {
     /// Who answers, and with which scripts it must be spoken to.
     pub(super) async fn identify(
         &self,
+        deployment: &Deployment,
         connection: &mut MultiplexedConnection,
     ) -> Result<(Info, RunId, Arc<Scripts>), Down> {
         let info = look(connection).await?;
@@ -164,7 +170,8 @@ impl Place {
         let replicas = unit.judge(&info, connection).await?;
         let replid = info.replid().unwrap_or_default();
         let run = RunId::of_unit(run_id, replid);
-        let guard = Guard { replid, max_lag: unit.max_lag, replicas };
+        let cfg = &deployment.fingerprint;
+        let guard = Guard { cfg, replid, max_lag: unit.max_lag, replicas };
         let scripts = if unit.fenced { Scripts::guarded(&guard) } else { Scripts::plain() };
         Ok((info, run, scripts))
     }
@@ -191,10 +198,15 @@ impl RedisConnector {
             // A closed channel: the driver has gone, and nobody needs to know.
             let _ = closed.send(Event::Closed(Down::Unreachable("connection closed".into())));
         }));
-        let guard = TaskGuard(io);
-        let (info, run, scripts) = self.place.identify(&mut connection).await?;
+        let io = TaskGuard(io);
+        let identified = self.place.identify(&self.deployment, &mut connection).await?;
+        let (info, run, scripts) = identified;
         scripts.load(&mut connection).await.map_err(refused)?;
-        self.self_test(&scripts, &mut connection).await?;
+        match self_test(&scripts, &self.deployment, &mut connection).await {
+            Ok(wrong) if wrong.is_empty() => {}
+            Ok(wrong) => return Err(unable(&wrong)),
+            Err(error) => return Err(refused(error)),
+        }
         let notices =
             notices::listen(&endpoint, Arc::clone(&self.deployment), events.clone()).await?;
         let session = Session { run, version: info.version().into() };
@@ -202,7 +214,8 @@ impl RedisConnector {
             connection: connection.clone(),
             place: self.place.clone(),
             scripts: Arc::clone(&scripts),
-            state_key: self.deployment.state_key(),
+            deployment: Arc::clone(&self.deployment),
+            remark: None,
         };
         let watch = tokio::spawn(watch.keep_looking(info, events.clone()));
         Ok(Connection {
@@ -213,30 +226,9 @@ impl RedisConnector {
                 Arc::clone(&self.deployment),
                 events,
                 notices,
-                [guard, TaskGuard(watch)],
+                [io, TaskGuard(watch)],
             )),
         })
-    }
-
-    /// Proves every command that will be needed, and every key: scripts are not rolled back.
-    async fn self_test(
-        &self,
-        scripts: &Scripts,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<(), Down> {
-        let wrong: Vec<String> = redis::cmd("EVALSHA")
-            .arg(&scripts.self_test.sha)
-            .arg(2)
-            .arg(self.deployment.self_test_key())
-            .arg(self.deployment.state_key())
-            .arg(format!("{}self-test", self.deployment.channel_prefix()))
-            .query_async(connection)
-            .await
-            .map_err(refused)?;
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => Err(Down::Misconfigured(format!("self-test: {}", wrong.join("; ")).into())),
-        }
     }
 }
 
@@ -284,13 +276,37 @@ pub(super) async fn open(
     Ok((connection, io.boxed()))
 }
 
-pub(super) async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
+pub(super) async fn info(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
     let text: String = redis::cmd("INFO").query_async(connection).await.map_err(refused)?;
-    let info = Info::parse(&text);
+    Ok(Info::parse(&text))
+}
+
+async fn look(connection: &mut MultiplexedConnection) -> Result<Info, Down> {
+    let info = info(connection).await?;
     match info.unfit() {
         None => Ok(info),
         Some(why) => Err(Down::Misconfigured(why.into())),
     }
+}
+
+/// Tries every command that will be needed, on every key: scripts are not rolled back. What does not work.
+async fn self_test(
+    scripts: &Scripts,
+    deployment: &Deployment,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Vec<String>> {
+    redis::cmd("EVALSHA")
+        .arg(&scripts.self_test.sha)
+        .arg(2)
+        .arg(deployment.self_test_key())
+        .arg(deployment.state_key())
+        .arg(format!("{}self-test", deployment.channel_prefix()))
+        .query_async(connection)
+        .await
+}
+
+fn unable(wrong: &[String]) -> Down {
+    Down::Misconfigured(format!("self-test: {}", wrong.join("; ")).into())
 }
 
 /// A connected process that is looked at now and then.
@@ -298,13 +314,16 @@ struct Watch {
     connection: MultiplexedConnection,
     place: Place,
     scripts: Arc<Scripts>,
-    state_key: String,
+    deployment: Arc<Deployment>,
+    /// What was told last.
+    remark: Option<Arc<str>>,
 }
 
 impl Watch {
     /// A run_id that changes on a live connection is a proxy's doing, an uptime that goes back is a
     /// machine restored from a snapshot. A unit gets its heartbeats.
     async fn keep_looking(mut self, info: Info, events: UnboundedSender<Event>) {
+        self.tell(&info, &events);
         let looked = match self.place.clone() {
             Place::Single(_) => self.keep_looking_at_process(info, &events).await,
             Place::Unit(unit) => self.keep_looking_at_unit(&unit, info, &events).await,
@@ -330,14 +349,25 @@ impl Watch {
         mut before: Info,
         events: &UnboundedSender<Event>,
     ) -> Result<Infallible, Down> {
-        let mut due = Instant::now() + LOOK_AT_UNIT;
+        let (mut due, mut odd) = (Instant::now() + LOOK_AT_UNIT, 0);
         loop {
-            heartbeat(&mut self.connection, &self.scripts, &self.state_key).await?;
+            if let Some(heartbeat) = &self.scripts.heartbeat {
+                let state_key = self.deployment.state_key();
+                beat(&mut self.connection, heartbeat, &state_key).await?;
+            }
             tokio::time::sleep(unit.heartbeat()).await;
-            if Instant::now() >= due {
-                due = Instant::now() + LOOK_AT_UNIT;
-                before = self.look(&before, events).await?;
-                unit.judge(&before, &mut self.connection).await?;
+            if Instant::now() < due {
+                continue;
+            }
+            due = Instant::now() + LOOK_AT_UNIT;
+            before = self.look(&before, events).await?;
+            match unit.judge(&before, &mut self.connection).await {
+                Ok(replicas) if replicas == self.scripts.replicas => odd = 0,
+                // The scripts demand another number than they should: from a new handshake on.
+                Ok(_) => return Err(Down::Unreachable("min-replicas-to-write changed".into())),
+                // A backup looks like a replica, for a moment.
+                Err(Down::Misconfigured(_)) if odd < ODD_LOOKS => odd += 1,
+                Err(down) => return Err(down),
             }
         }
     }
@@ -351,22 +381,54 @@ impl Watch {
         if info.uptime_seconds() < before.uptime_seconds() {
             let _ = events.send(Event::Rewound);
         }
+        self.tell(&info, events);
+        self.may_still().await?;
         Ok(info)
+    }
+
+    /// Was a permission taken away since the handshake? A memory or a disk that is full passes by itself, and
+    /// releases work meanwhile.
+    async fn may_still(&mut self) -> Result<(), Down> {
+        const PASSING: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "READONLY"];
+        match self_test(&self.scripts, &self.deployment, &mut self.connection).await {
+            Ok(mut wrong) => {
+                wrong.retain(|text| !PASSING.iter().any(|passing| text.contains(passing)));
+                if wrong.is_empty() { Ok(()) } else { Err(unable(&wrong)) }
+            }
+            Err(error) => match refused(error) {
+                Down::Misconfigured(why) => Err(Down::Misconfigured(why)),
+                // Whoever asks next finds out.
+                Down::Unreachable(_) => Ok(()),
+            },
+        }
+    }
+
+    fn tell(&mut self, info: &Info, events: &UnboundedSender<Event>) {
+        let remark = remark::of(info, &self.place, self.deployment.restart_policy);
+        if self.remark != remark {
+            self.remark.clone_from(&remark);
+            let _ = events.send(Event::Remark(remark));
+        }
     }
 }
 
-/// Is one of the last `max_lag` acknowledged? True of what needs none.
-pub(super) async fn heartbeat(
+/// Is one of the last `max_lag` acknowledged? A refusal that may pass by itself is none; it ends the
+/// connection that the process is not who it was.
+pub(super) async fn beat(
     connection: &mut MultiplexedConnection,
-    scripts: &Scripts,
+    heartbeat: &Source,
     state_key: &str,
 ) -> Result<bool, Down> {
-    let Some(heartbeat) = &scripts.heartbeat else { return Ok(true) };
-    let mut beat = redis::cmd("EVALSHA");
-    beat.arg(&heartbeat.sha).arg(1).arg(state_key);
-    let fresh: RedisResult<u8> = beat.query_async(connection).await;
-    // Most likely it has become a replica, or has none.
-    fresh.map(|fresh| fresh == 1).map_err(|error| Down::Unreachable(error.to_string().into()))
+    let mut command = redis::cmd("EVALSHA");
+    command.arg(&heartbeat.sha).arg(1).arg(state_key);
+    let fresh: RedisResult<u8> = command.query_async(connection).await;
+    match fresh {
+        Ok(fresh) => Ok(fresh == 1),
+        Err(error) if matches!(error.code(), Some("NOREPLICAS" | "MISCONF" | "BUSY" | "OOM")) => {
+            Ok(false)
+        }
+        Err(error) => Err(Down::Unreachable(error.to_string().into())),
+    }
 }
 
 /// No stream of bytes.
@@ -400,6 +462,7 @@ mod tests {
             fingerprint: String::new(),
             fingerprint_text: String::new(),
             clock_skew: Duration::ZERO,
+            restart_policy: RestartPolicy::Quarantine,
         }
     }
 

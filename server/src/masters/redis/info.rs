@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+/// The first whose SET knows KEEPTTL, which scripts need. Azure's are as old.
+const LEAST_VERSION: (u32, u32) = (6, 0);
+
 /// The fields of INFO.
 #[derive(Debug)]
 pub(super) struct Info(HashMap<String, String>);
@@ -42,6 +45,20 @@ impl Info {
         self.number("connected_slaves").unwrap_or(0)
     }
 
+    /// How many of them are in step, not about to be.
+    pub(super) fn replicas_online(&self) -> u32 {
+        let online = |(field, value): &(&String, &String)| {
+            let index = field.strip_prefix("slave").is_some_and(|it| it.parse::<u32>().is_ok());
+            index && value.contains("state=online")
+        };
+        u32::try_from(self.0.iter().filter(online).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Does it take writes, as far as its role goes?
+    pub(super) fn is_primary(&self) -> bool {
+        self.get("role") == Some("master")
+    }
+
     /// How many of them acknowledge in time; `None`: it does not care (min-replicas-* is not set).
     pub(super) fn good_replicas(&self) -> Option<u32> {
         self.number("min_slaves_good_slaves")
@@ -55,18 +72,39 @@ impl Info {
         self.get("uptime_in_seconds").and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
-    /// Why this process must not vote, if there is a reason.
+    fn minor_version(&self) -> Option<u32> {
+        self.version().split('.').nth(1)?.parse().ok()
+    }
+
+    /// False if what it last wrote to its disk failed.
+    pub(super) fn saves_well(&self) -> bool {
+        let failed = |field| self.get(field) == Some("err");
+        !failed("rdb_last_bgsave_status") && !failed("aof_last_write_status")
+    }
+
+    pub(super) fn has_append_only_file(&self) -> bool {
+        self.get("aof_enabled") == Some("1")
+    }
+
+    /// Why this process must not vote, and what to do, if there is a reason.
     pub(super) fn unfit(&self) -> Option<String> {
         if self.run_id().is_none() {
             return Some("INFO shows no run_id, so that a restart could not be noticed".into());
         }
         if self.get("cluster_enabled") == Some("1") {
-            return Some("cluster mode: a master is one process with all keys".into());
+            let why = "cluster mode: a master is one process with all keys; set cluster-enabled no";
+            return Some(why.into());
         }
         if let Some(role) = self.get("role").filter(|role| *role != "master") {
             let of = self.get("master_host").unwrap_or("?");
             let port = self.get("master_port").unwrap_or("?");
-            return Some(format!("role is {role} (of {of}:{port}); a master is independent"));
+            return Some(format!(
+                "role is {role} (of {of}:{port}), and only a primary votes: name an independent Redis, \
+                 or list it and its primary under endpoints"
+            ));
+        }
+        if let Some(why) = self.too_old() {
+            return Some(why);
         }
         match self.get("maxmemory_policy") {
             Some("noeviction") => None,
@@ -75,6 +113,13 @@ impl Info {
             )),
             None => Some("INFO shows no maxmemory_policy".into()),
         }
+    }
+
+    fn too_old(&self) -> Option<String> {
+        let (major, minor) = LEAST_VERSION;
+        let version = (self.major_version()?, self.minor_version().unwrap_or(0));
+        let version = (version < LEAST_VERSION).then(|| self.version())?;
+        Some(format!("version {version} is too old: upgrade it to {major}.{minor} or newer"))
     }
 }
 
@@ -93,12 +138,20 @@ mod tests {
     }
 
     #[test]
+    fn versions_are_numbers() {
+        for version in ["6.0.1", "6.10.1", "7", "10.0.0", "unstable"] {
+            assert_eq!(Info::parse(&FIT.replace("7.0.15", version)).unfit(), None, "{version}");
+        }
+    }
+
+    #[test]
     fn each_reason_is_named() {
         for (from, to, word) in [
             ("run_id:abc", "run_id:", "run_id"),
             ("cluster_enabled:0", "cluster_enabled:1", "cluster mode"),
             ("role:master", "role:slave", "role is slave"),
             ("noeviction", "allkeys-lru", "maxmemory-policy is allkeys-lru"),
+            ("7.0.15", "5.0.14", "version 5.0.14 is too old: upgrade it to 6.0 or newer"),
         ] {
             let why = Info::parse(&FIT.replace(from, to)).unfit().unwrap();
             assert!(why.contains(word), "{why}");

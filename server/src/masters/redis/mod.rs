@@ -14,6 +14,7 @@
 //! record     the packed form of a lock
 //! notices    publish and subscribe
 //! info       what INFO must say of a master, at the handshake and from then on
+//! remark     what an operator should know of one that may vote all the same
 //! operator   what `bootstrap` and `accept-config` do
 //! ```
 
@@ -26,6 +27,7 @@ mod link;
 mod notices;
 mod operator;
 mod record;
+mod remark;
 mod scripts;
 mod unit;
 

@@ -1,6 +1,6 @@
 //! What an operator does to a master once: `bootstrap` and `accept-config`.
 
-use super::connector::{Deployment, Place, TaskGuard, heartbeat, open};
+use super::connector::{Deployment, Place, TaskGuard, beat, open};
 use super::record;
 use super::scripts::Scripts;
 use crate::config::PROTOCOL_VERSION;
@@ -52,6 +52,13 @@ pub enum Vacancy {
     Occupied(String),
 }
 
+/// What a scan is for.
+#[derive(Clone, Copy)]
+enum Sought {
+    AnyOfOurs,
+    Lock,
+}
+
 /// What came of a bootstrap.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Boot {
@@ -85,7 +92,7 @@ impl Operator {
             tokio::time::timeout(patience, connecting).await.map_err(unanswered)??;
         let io = TaskGuard(tokio::spawn(io));
         connection.set_response_timeout(patience);
-        let (_, run, scripts) = place.identify(&mut connection).await?;
+        let (_, run, scripts) = place.identify(&deployment, &mut connection).await?;
         scripts.load(&mut connection).await?;
         Ok(Self { connection, run, scripts, deployment, _io: io })
     }
@@ -93,13 +100,13 @@ impl Operator {
     /// Is any key of Holdfast's own there?
     pub async fn own_keys(&mut self) -> Result<Vacancy, OperatorError> {
         let pattern = self.deployment.own_pattern();
-        Ok(self.scan(&pattern, false).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
+        Ok(self.scan(&pattern, Sought::AnyOfOurs).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
     }
 
     /// Is any lock of Holdfast's there?
     pub async fn locks(&mut self) -> Result<Vacancy, OperatorError> {
         let pattern = self.deployment.lock_pattern("");
-        Ok(self.scan(&pattern, true).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
+        Ok(self.scan(&pattern, Sought::Lock).await?.map_or(Vacancy::Empty, Vacancy::Occupied))
     }
 
     /// Lets it vote at once.
@@ -127,7 +134,8 @@ impl Operator {
     pub async fn wait_followed(&mut self) -> Result<(), OperatorError> {
         let state_key = self.deployment.state_key();
         let deadline = Instant::now() + FOLLOWED;
-        while !heartbeat(&mut self.connection, &self.scripts, &state_key).await? {
+        let Some(heartbeat) = &self.scripts.heartbeat else { return Ok(()) };
+        while !beat(&mut self.connection, heartbeat, &state_key).await? {
             if Instant::now() > deadline {
                 let why = "its replicas do not acknowledge what is written";
                 return Err(OperatorError::Unreachable(why.into()));
@@ -139,7 +147,7 @@ impl Operator {
 
     /// The configuration it belongs to, in words; `None` if it belongs to none yet.
     pub async fn configuration(&mut self) -> Result<Option<String>, OperatorError> {
-        let text = redis::cmd("HGET")
+        let [text] = redis::cmd("HMGET")
             .arg(self.deployment.state_key())
             .arg("cfgtext")
             .query_async(&mut self.connection)
@@ -161,8 +169,12 @@ impl Operator {
         Ok(done == 1)
     }
 
-    /// The first key that matches, and is one of our locks if it must be.
-    async fn scan(&mut self, pattern: &str, lock: bool) -> Result<Option<String>, OperatorError> {
+    /// The first key that matches and is what it must be.
+    async fn scan(
+        &mut self,
+        pattern: &str,
+        sought: Sought,
+    ) -> Result<Option<String>, OperatorError> {
         let mut cursor: u64 = 0;
         loop {
             let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
@@ -174,7 +186,11 @@ impl Operator {
                 .query_async(&mut self.connection)
                 .await?;
             for key in keys {
-                if !lock || self.is_lock(&key).await? {
+                let found = match sought {
+                    Sought::AnyOfOurs => !self.is_heartbeat(&key).await?,
+                    Sought::Lock => self.is_lock(&key).await?,
+                };
+                if found {
                     return Ok(Some(String::from_utf8_lossy(&key).into_owned()));
                 }
             }
@@ -185,13 +201,24 @@ impl Operator {
         }
     }
 
-    async fn is_lock(&mut self, key: &[u8]) -> Result<bool, OperatorError> {
-        let kind: String = redis::cmd("TYPE").arg(key).query_async(&mut self.connection).await?;
-        if kind != "string" {
+    /// A bootstrap that was given up has left no more than a heartbeat in the state.
+    async fn is_heartbeat(&mut self, key: &[u8]) -> Result<bool, OperatorError> {
+        if key != self.deployment.state_key().as_bytes() || self.scripts.heartbeat.is_none() {
             return Ok(false);
         }
-        let value: Option<Vec<u8>> =
-            redis::cmd("GET").arg(key).query_async(&mut self.connection).await?;
+        let belongs: [Option<String>; 2] = redis::cmd("HMGET")
+            .arg(key)
+            .arg("run")
+            .arg("cfg")
+            .query_async(&mut self.connection)
+            .await?;
+        Ok(belongs == [None, None])
+    }
+
+    async fn is_lock(&mut self, key: &[u8]) -> Result<bool, OperatorError> {
+        // A key of another type says nothing.
+        let [value]: [Option<Vec<u8>>; 1] =
+            redis::cmd("MGET").arg(key).query_async(&mut self.connection).await?;
         Ok(value.is_some_and(|value| record::parse(&value).is_some()))
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Scripts {
     pub(super) self_test: Source,
     /// Units only.
     pub(super) heartbeat: Option<Source>,
+    /// What the guard demands; none without it.
+    pub(super) replicas: u32,
 }
 
 /// One of them.
@@ -33,9 +35,17 @@ pub(super) struct Source {
     pub(super) sha: String,
 }
 
+impl Source {
+    fn new(text: String) -> Self {
+        Self { sha: Script::new(&text).get_hash().to_owned(), text }
+    }
+}
+
 /// What must be true of a unit whenever one of its scripts runs.
 #[derive(Debug)]
 pub(super) struct Guard<'a> {
+    /// The fingerprint of the deployment.
+    pub(super) cfg: &'a str,
     /// Beside run_id, its identity.
     pub(super) replid: &'a str,
     pub(super) max_lag: Duration,
@@ -45,11 +55,11 @@ pub(super) struct Guard<'a> {
 
 impl Guard<'_> {
     fn before(&self, state: &str, text: &str) -> String {
-        let Self { replid, max_lag, replicas } = self;
+        let Self { cfg, replid, max_lag, replicas } = self;
         let max_lag = max_lag.as_micros();
         format!(
-            "local STATE, REPLID, MAX_LAG, REPLICAS = {state}, '{replid}', {max_lag}, {replicas}\n\
-             {}{text}",
+            "local STATE, CFG, REPLID, MAX_LAG, REPLICAS = \
+             {state}, '{cfg}', '{replid}', {max_lag}, {replicas}\n{}{text}",
             include_str!("lua/guard.lua")
         )
     }
@@ -70,8 +80,7 @@ impl Scripts {
 
     fn new(guard: Option<&Guard<'_>>) -> Self {
         let source = |state: &str, text: &str| {
-            let text = guard.map_or_else(|| text.to_owned(), |guard| guard.before(state, text));
-            Source { sha: Script::new(&text).get_hash().to_owned(), text }
+            Source::new(guard.map_or_else(|| text.to_owned(), |guard| guard.before(state, text)))
         };
         // Where the state is among the keys.
         let [first, second] = ["KEYS[1]", "KEYS[2]"];
@@ -89,7 +98,11 @@ impl Scripts {
             bootstrap: source(first, include_str!("lua/bootstrap.lua")),
             accept_config: source(first, include_str!("lua/accept_config.lua")),
             self_test: source(second, include_str!("lua/self_test.lua")),
-            heartbeat: guard.map(|_| source(first, include_str!("lua/heartbeat.lua"))),
+            heartbeat: guard.map(|guard| {
+                let text = guard.before(first, include_str!("lua/heartbeat.lua"));
+                Source::new(format!("#!lua flags=allow-oom\n{text}"))
+            }),
+            replicas: guard.map_or(0, |guard| guard.replicas),
         }
     }
 

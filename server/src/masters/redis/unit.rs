@@ -3,15 +3,15 @@
 //!
 //! Deliberately absent: causing a failover, and trusting whoever did.
 
-use super::connector::open;
+use super::connector::{info, open, refused};
 use super::endpoint::Endpoint;
 use super::info::Info;
 use crate::config::Address;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use holdfast_engine::Down;
-use redis::RedisError;
 use redis::aio::MultiplexedConnection;
+use redis::{RedisError, RedisResult};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,11 +103,19 @@ impl Unit {
     async fn look_at(&self, endpoint: &Endpoint) -> Result<(), Down> {
         let look = async {
             let (mut connection, io) = open(endpoint).await?;
+            let judged = async {
+                let info = info(&mut connection).await?;
+                if !info.is_primary() {
+                    return Err(Down::Unreachable("is a replica now".into()));
+                }
+                if let Some(why) = info.unfit() {
+                    return Err(Down::Misconfigured(why.into()));
+                }
+                self.judge(&info, &mut connection).await.map(drop)
+            };
             tokio::select! {
                 () = io => Err(Down::Unreachable("connection closed".into())),
-                info = super::connector::look(&mut connection) => {
-                    self.judge(&info?, &mut connection).await.map(drop)
-                }
+                judged = judged => judged,
             }
         };
         tokio::time::timeout(endpoint.connect_timeout, look)
@@ -124,19 +132,32 @@ impl Unit {
         if !self.fenced {
             return Ok(0);
         }
-        let settings = settings(connection).await;
-        demands(info, settings, self.max_lag)
+        let settings = settings(connection).await?;
+        demands(info, settings, self.max_lag, self.least_replicas())
+    }
+
+    /// Whoever is listed may be promoted, and must have been heard of.
+    fn least_replicas(&self) -> u32 {
+        match &self.primary {
+            Primary::OneOf(endpoints) => u32::try_from(endpoints.len() - 1).unwrap_or(u32::MAX),
+            Primary::NamedBy { .. } => 0,
+        }
     }
 }
 
 /// What protocol section 5(e) asks of Redis.
-fn demands(info: &Info, settings: Option<Settings>, max_lag: Duration) -> Result<u32, Down> {
+fn demands(
+    info: &Info,
+    settings: Option<Settings>,
+    max_lag: Duration,
+    least: u32,
+) -> Result<u32, Down> {
     let unfenced = |why: String| Err(Down::Misconfigured(format!("unfenced unit: {why}").into()));
     let seconds = max_lag.as_secs();
     if info.major_version().is_none_or(|version| version < LEAST_VERSION) {
         return unfenced(format!("version {} is older than 7.0", info.version()));
     }
-    let attached = info.replicas();
+    let attached = info.replicas_online().max(least);
     let Some(following) = info.good_replicas() else {
         let all = attached.max(1);
         return unfenced(format!(
@@ -172,13 +193,19 @@ fn demands(info: &Info, settings: Option<Settings>, max_lag: Duration) -> Result
 }
 
 /// `None`: it does not let us see them.
-async fn settings(connection: &mut MultiplexedConnection) -> Option<Settings> {
-    let settings: BTreeMap<String, u64> =
-        redis::cmd("CONFIG").arg("GET").arg("min-replicas-*").query_async(connection).await.ok()?;
-    Some(Settings {
-        to_write: u32::try_from(*settings.get("min-replicas-to-write")?).ok()?,
-        max_lag: *settings.get("min-replicas-max-lag")?,
-    })
+async fn settings(connection: &mut MultiplexedConnection) -> Result<Option<Settings>, Down> {
+    let mut get = redis::cmd("CONFIG");
+    get.arg("GET").arg("min-replicas-*");
+    let settings: RedisResult<BTreeMap<String, u64>> = get.query_async(connection).await;
+    match settings {
+        Ok(settings) => Ok(settings.get("min-replicas-to-write").and_then(|to_write| {
+            let to_write = u32::try_from(*to_write).ok()?;
+            Some(Settings { to_write, max_lag: *settings.get("min-replicas-max-lag")? })
+        })),
+        // Not permitted, or renamed away.
+        Err(error) if matches!(refused(error.clone()), Down::Misconfigured(_)) => Ok(None),
+        Err(error) => Err(refused(error)),
+    }
 }
 
 /// Every address that a Sentinel names: those that are behind name the one of before.
@@ -233,12 +260,14 @@ mod tests {
     use super::*;
 
     const LAG: Duration = Duration::from_secs(10);
-    const WELL: &str = "redis_version:7.0.15\r\nrole:master\r\nconnected_slaves:1\r\n\
+    const WELL: &str = "redis_version:7.0.15\r\nrole:master\r\n\
+                        slave0:ip=::1,port=1,state=online,offset=1,lag=0\r\n\
+                        slave1:ip=::1,port=2,state=send_bulk,offset=0,lag=0\r\n\
                         min_slaves_good_slaves:1\r\n";
 
     fn of(info: &str, settings: Option<(u32, u64)>) -> Result<u32, Down> {
         let settings = settings.map(|(to_write, max_lag)| Settings { to_write, max_lag });
-        demands(&Info::parse(info), settings, LAG)
+        demands(&Info::parse(info), settings, LAG, 1)
     }
 
     fn why(info: &str, settings: Option<(u32, u64)>) -> String {
@@ -252,13 +281,13 @@ mod tests {
     fn a_primary_that_all_its_replicas_follow_may_vote() {
         assert_eq!(of(WELL, Some((1, 10))), Ok(1));
         assert_eq!(of(WELL, None), Ok(1));
-        let two = WELL.replace("slaves:1", "slaves:2");
+        let two = WELL.replace("slaves:1", "slaves:2").replace("send_bulk", "online");
         assert_eq!(of(&two, Some((2, 3))), Ok(2));
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let two = WELL.replace("slaves:1", "slaves:2");
+        let two = WELL.replace("slaves:1", "slaves:2").replace("send_bulk", "online");
         let unset = WELL.replace("min_slaves_good_slaves:1\r\n", "");
         for (info, settings, expected) in [
             (WELL.replace("7.0.15", "6.2.7"), None, "version 6.2.7 is older than 7.0"),
@@ -286,7 +315,7 @@ mod tests {
         ] {
             assert_eq!(why(&info, settings), format!("unfenced unit: {expected}"));
         }
-        let alone = WELL.replace("slaves:1", "slaves:0");
+        let alone = WELL.replace("slaves:1", "slaves:0").replace("online", "wait_bgsave");
         let expected = "unreachable: 0 of 1 replicas follow it: it takes no writes";
         assert_eq!(why(&alone, Some((1, 10))), expected);
     }

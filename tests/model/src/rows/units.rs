@@ -51,6 +51,7 @@ const HEARTBEATS: UnitModel = UnitModel {
     stops: LIMIT + 1,
     pauses: 3,
     back: false,
+    returns: None,
     rule: Rule::Acknowledged,
     identity: Identity::Script,
 };
@@ -84,6 +85,17 @@ fn changes_of_role(t: &mut Table) {
     .breaks(AdoptionNeverEarly);
     t.primary("g14-reread", "the same, identity read every tick and not by the scripts", {
         UnitModel { identity: Identity::Reread, ..BACK }
+    })
+    .breaks(AdoptionNeverEarly);
+    let returning = |rule| UnitModel { last: 11, pauses: 1, returns: Some(4), rule, ..HEARTBEATS };
+    t.primary(
+        "g15-returns",
+        "the promoted one has voted and follows the old one again, QUAR = 4, paused once, T=11",
+        returning(Rule::Acknowledged),
+    )
+    .slow();
+    t.primary("g16-one-incident", "the same, a gap in quarantine is no new incident", {
+        returning(Rule::OneIncident)
     })
     .breaks(AdoptionNeverEarly);
 }

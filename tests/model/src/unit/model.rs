@@ -2,7 +2,7 @@
 
 use super::primary::Primary;
 use super::rules::{Identity, Rule};
-use crate::property::Property::{AdoptionNeverEarly, OldPrimaryStops};
+use crate::property::Property::{self, AdoptionNeverEarly, OldPrimaryStops};
 use crate::search::{Model, Step};
 
 /// Redis looks at its replicas once in so many ticks.
@@ -16,8 +16,12 @@ pub(crate) struct State {
     cut: Option<u8>,
     pauses: u8,
     primary: Primary,
+    /// When the promoted replica, which had voted, became its replica again.
+    returned: Option<u8>,
     /// A connection of a Holdfast replica, by the identity it shook hands with.
     connected: Option<u8>,
+    /// What that one measures: an incident, and since when.
+    stopwatch: Option<(u8, u8)>,
 }
 
 /// The model.
@@ -31,6 +35,8 @@ pub(crate) struct UnitModel {
     pub(crate) pauses: u8,
     /// It may become a replica of the promoted one, and a primary again.
     pub(crate) back: bool,
+    /// QUAR, if the promoted one may vote after it and become its replica again.
+    pub(crate) returns: Option<u8>,
     pub(crate) rule: Rule,
     pub(crate) identity: Identity,
 }
@@ -45,9 +51,17 @@ impl UnitModel {
         };
         let p = s.primary;
         let with = |primary: Primary| State { primary, ..*s };
-        if s.cut.is_none() {
+        if s.cut.is_none() || s.returned.is_some() {
             step("its replica acknowledges", with(Primary { unread: Some(p.beat), ..p }));
+        }
+        if s.cut.is_none() {
             step("its replica is GONE", State { cut: Some(s.now), ..*s });
+        }
+        if let (Some(cut), Some(quar), None) = (s.cut, self.returns, s.returned)
+            && s.now >= cut + quar
+        {
+            let n = State { returned: Some(s.now), ..*s };
+            step("its replica, which was promoted and VOTED, follows it again", n);
         }
         if p.paused {
             step("RESUMED", with(Primary { paused: false, resumed: s.now, ..p }));
@@ -95,15 +109,54 @@ impl UnitModel {
         }
         let mut n = *s;
         let voted = n.primary.vote(s.now, self.limit, self.rule);
+        self.measure(&mut n);
         if voted || n != *s {
-            let late = !s.primary.forgot && s.cut.is_some_and(|cut| s.now >= cut + self.stops);
-            let broken = match voted {
-                true if s.primary.forgot => Some(AdoptionNeverEarly),
-                true if late => Some(OldPrimaryStops),
-                _ => None,
-            };
             let what = if voted { "VOTES" } else { "asked for a vote: in quarantine" };
+            let broken = if voted { self.judged(s) } else { None };
             out.push((format!("t={} {what}", s.now), n, broken));
+        }
+        self.adopts(s, out);
+    }
+
+    /// What a vote breaks.
+    fn judged(&self, s: &State) -> Option<Property> {
+        let cut = s.cut?;
+        if s.primary.forgot {
+            return Some(AdoptionNeverEarly);
+        }
+        match (s.returned, self.returns) {
+            (Some(returned), Some(quar)) => (s.now < returned + quar).then_some(AdoptionNeverEarly),
+            _ => (s.now >= cut + self.stops).then_some(OldPrimaryStops),
+        }
+    }
+
+    /// A reply says which incident there is: a stopwatch for that one runs, and for no other.
+    fn measure(&self, n: &mut State) {
+        match n.primary.q {
+            0 => n.stopwatch = None,
+            q if self.returns.is_some() && n.stopwatch.is_none_or(|(x, _)| x != q) => {
+                n.stopwatch = Some((q, n.now));
+            }
+            _ => {}
+        }
+    }
+
+    /// The Holdfast replica ends the quarantine that it has measured.
+    fn adopts(&self, s: &State, out: &mut Vec<Step<State>>) {
+        let (Some(quar), Some((x, since))) = (self.returns, s.stopwatch) else { return };
+        if s.now < since + quar || s.primary.paused {
+            return;
+        }
+        let mut n = *s;
+        // Its script tests first, as every one does.
+        let _ = n.primary.vote(s.now, self.limit, self.rule);
+        self.measure(&mut n);
+        if n.primary.q == x && n.primary.takes_writes() {
+            n.primary.q = 0;
+            n.stopwatch = None;
+        }
+        if n != *s {
+            out.push((format!("t={} ADOPTS incident {x}", s.now), n, None));
         }
     }
 
@@ -119,10 +172,30 @@ impl Model for UnitModel {
     type S = State;
 
     fn init(&self) -> State {
-        State { now: 0, cut: None, pauses: 0, primary: Primary::healthy(), connected: Some(0) }
+        State {
+            now: 0,
+            cut: None,
+            pauses: 0,
+            primary: Primary::healthy(),
+            returned: None,
+            connected: Some(0),
+            stopwatch: None,
+        }
     }
 
-    fn canonical(&self, s: State) -> State {
+    /// Of incidents it matters only whether they are the same.
+    fn canonical(&self, mut s: State) -> State {
+        let q = &mut s.primary.q;
+        if let Some((x, _)) = &mut s.stopwatch {
+            *q = match *q {
+                0 => 0,
+                same if same == *x => 1,
+                _ => 2,
+            };
+            *x = 1;
+        } else {
+            *q = (*q).min(1);
+        }
         s
     }
 

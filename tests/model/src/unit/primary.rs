@@ -24,9 +24,10 @@ pub(super) struct Primary {
     pub(super) resumed: u8,
     /// The heartbeat that is not known to be acknowledged.
     pub(super) beat: u8,
-    /// st.hb, st.q
+    /// st.hb
     pub(super) hb: u8,
-    pub(super) q: bool,
+    /// st.q, 0 = none.
+    pub(super) q: u8,
 }
 
 impl Primary {
@@ -45,7 +46,7 @@ impl Primary {
             resumed: 0,
             beat: 0,
             hb: 0,
-            q: false,
+            q: 0,
         }
     }
 
@@ -62,13 +63,16 @@ impl Primary {
     }
 
     /// Would Redis execute a write?
-    fn takes_writes(&self) -> bool {
+    pub(super) fn takes_writes(&self) -> bool {
         !self.paused && !self.demoted && self.good
     }
 
-    /// What a script tests first.
+    /// What a script tests first. In quarantine, a gap begins another one.
     fn test(&mut self, now: u8, limit: u8, rule: Rule) {
-        self.q |= rule != Rule::MinReplicas && now - self.hb > limit;
+        let renews = rule != Rule::OneIncident;
+        if rule != Rule::MinReplicas && now - self.hb > limit && (self.q == 0 || renews) {
+            self.q += 1;
+        }
     }
 
     /// Returns whether it is executed.
@@ -92,7 +96,7 @@ impl Primary {
             return false;
         }
         self.test(now, limit, rule);
-        !self.q
+        self.q == 0
     }
 
     /// It follows the promoted one, which has replicated its state as it was at the failover.
@@ -100,7 +104,7 @@ impl Primary {
     pub(super) fn demote(&mut self, now: u8) {
         self.demoted = true;
         self.forgot = true;
-        self.q = false;
+        self.q = 0;
         self.hb = now;
     }
 

@@ -7,7 +7,10 @@ pub(crate) enum Rule {
     MinReplicas,
     /// BROKEN: the same, and no script has found a gap of more than L between heartbeats.
     Heartbeats,
-    /// The protocol: while a heartbeat of the last L has been acknowledged by its replica.
+    /// BROKEN: while a heartbeat of the last L has been acknowledged by its replica, or a quarantine that
+    /// began with the first such gap is over.
+    OneIncident,
+    /// The protocol: the same, and a gap in quarantine begins another one.
     Acknowledged,
 }
 

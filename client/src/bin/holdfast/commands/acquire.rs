@@ -23,7 +23,7 @@ Example:
 pub(crate) struct Acquire {
     #[command(flatten)]
     lock: LockArgs,
-    /// How long to wait if somebody else holds the lock [default: try once]
+    /// How long to wait if somebody else holds the lock, and at most in an outage [default: try once]
     #[arg(long, value_name = "SPAN")]
     wait: Option<String>,
     /// The capability that will name the lease [default: 128 random bits]. The same one again is a retry

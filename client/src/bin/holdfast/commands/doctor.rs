@@ -107,7 +107,11 @@ fn of_master(master: &MasterView) -> Vec<(String, &'static str)> {
     let because = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let mut problems = Vec::new();
     match master.state.as_str() {
-        "VOTING" => {}
+        "VOTING" if detail.is_empty() => {}
+        "VOTING" => problems.push((
+            format!("master {name} votes, but{because}"),
+            "It votes as it is; what may go wrong is said there, and what to do.",
+        )),
         "QUARANTINED" => {
             let left = master.quarantine_remaining_ms.map(Millis);
             let left = left.map_or(String::new(), |left| format!(" for {left}"));
@@ -122,7 +126,7 @@ fn of_master(master: &MasterView) -> Vec<(String, &'static str)> {
         )),
         "MISCONFIGURED" => problems.push((
             format!("master {name} never votes as it is configured{because}"),
-            "Change what it says; it is noticed without a restart of the replica.",
+            mending(detail),
         )),
         _ => problems.push((
             format!("nothing is known of master {name} yet{because}"),
@@ -136,6 +140,26 @@ fn of_master(master: &MasterView) -> Vec<(String, &'static str)> {
         ));
     }
     problems
+}
+
+/// What to do about a master that is misconfigured like this.
+fn mending(detail: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 6] = [
+        (
+            "configuration differs",
+            "Configure this replica as the others are; to change all, follow docs/operations/changes.md.",
+        ),
+        ("self-test", "Let its user do what docs/operations/masters.md lists."),
+        ("NOPERM", "Let its user do what docs/operations/masters.md lists."),
+        ("uthentication", "Correct the username and the password of this master."),
+        ("same process", "Correct the address of one of them: each must be a Redis of its own."),
+        (
+            "clock is",
+            "Run NTP on masters and replicas; it votes when its clock is within clock_skew.",
+        ),
+    ];
+    let known = KNOWN.iter().find(|(words, _)| detail.contains(words));
+    known.map_or("Change what it says; it is noticed without a restart of the replica.", |it| it.1)
 }
 
 /// What replicas of one deployment must agree on.
