@@ -209,7 +209,7 @@ impl RedisConnector {
         }
         let notices =
             notices::listen(&endpoint, Arc::clone(&self.deployment), events.clone()).await?;
-        let session = Session { run, version: info.version().into() };
+        let session = Session { run, version: info.shown_version().into() };
         let watch = Watch {
             connection: connection.clone(),
             place: self.place.clone(),

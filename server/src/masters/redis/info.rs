@@ -31,6 +31,14 @@ impl Info {
         self.get("redis_version").unwrap_or("unknown")
     }
 
+    /// For people. Valkey also tells the version of Redis that it is compatible with, which nobody knows it by.
+    pub(super) fn shown_version(&self) -> String {
+        match self.get("valkey_version") {
+            Some(version) => format!("{version} (Valkey)"),
+            None => self.version().to_owned(),
+        }
+    }
+
     pub(super) fn major_version(&self) -> Option<u32> {
         self.version().split('.').next()?.parse().ok()
     }
