@@ -1,7 +1,7 @@
 //! Requests as commands, EVALSHA for all but two, and what is answered as replies.
 
 use super::calls;
-use super::connector::Deployment;
+use super::deployment::Deployment;
 use super::notices;
 use super::record::{ballot_text, lease_text, nonce_text, parse, write_info, write_new_record};
 use super::scripts::{Scripts, Source};

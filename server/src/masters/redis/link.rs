@@ -3,7 +3,8 @@
 
 use super::calls;
 use super::codec::{self, unknown};
-use super::connector::{Deployment, TaskGuard};
+use super::connector::TaskGuard;
+use super::deployment::Deployment;
 use super::notices::Notices;
 use super::scripts::Scripts;
 use crate::masters::{Event, Link};

@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! connector  connects, shakes hands: who is it, is it fit, do the scripts run?
+//! looking    the same from then on, and the heartbeats of a unit
+//! deployment keys and channels, and what replicas agree on
 //! unit       which process of several is the primary, and may it vote?
 //! endpoint   TCP, Unix sockets, TLS
 //! link       one pipelined write a batch; replies in order
@@ -21,9 +23,11 @@
 mod calls;
 mod codec;
 mod connector;
+mod deployment;
 mod endpoint;
 mod info;
 mod link;
+mod looking;
 mod notices;
 mod operator;
 mod record;
@@ -31,7 +35,8 @@ mod remark;
 mod scripts;
 mod unit;
 
-pub use connector::{Deployment, Place, RedisConnector};
+pub use connector::{Place, RedisConnector};
+pub use deployment::Deployment;
 pub use endpoint::{Endpoint, Tls};
 pub use operator::{Boot, Operator, OperatorError, Vacancy};
 pub use unit::{Primary, Unit};

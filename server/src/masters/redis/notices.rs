@@ -5,7 +5,8 @@
 //!
 //! A second connection, as RESP2 wants it. When it is lost the whole master is connected anew.
 
-use super::connector::{Deployment, TaskGuard, refused, unreachable};
+use super::connector::{TaskGuard, refused, unreachable};
+use super::deployment::Deployment;
 use super::endpoint::Endpoint;
 use super::record::{lease_text, parse_lease};
 use crate::masters::Event;

@@ -1,6 +1,8 @@
 //! What an operator does to a master once: `bootstrap` and `accept-config`.
 
-use super::connector::{Deployment, Place, TaskGuard, beat, open};
+use super::connector::{Place, TaskGuard, open};
+use super::deployment::Deployment;
+use super::looking::beat;
 use super::record;
 use super::scripts::Scripts;
 use crate::config::PROTOCOL_VERSION;

@@ -3,9 +3,10 @@
 //!
 //! Deliberately absent: causing a failover, and trusting whoever did.
 
-use super::connector::{info, open, refused};
+use super::connector::{open, refused};
 use super::endpoint::Endpoint;
 use super::info::Info;
+use super::looking::info;
 use crate::config::Address;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
