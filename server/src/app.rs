@@ -208,10 +208,9 @@ fn rules(config: &Config, clock_trust: crate::clock::Trust) -> grpc::Rules {
 }
 
 fn master_names(config: &Config) -> grpc::MasterNames {
-    grpc::MasterNames::new(config.masters.iter().map(|master| {
-        let addresses = master.endpoints().iter().map(|redis| redis.address.to_string());
-        (master.name.clone(), addresses.collect())
-    }))
+    grpc::MasterNames::new(
+        config.masters.iter().map(|master| (master.name.clone(), master.addresses())),
+    )
 }
 
 fn grpc_settings(config: &Config, traces: Option<Traces>) -> Result<grpc::Settings> {

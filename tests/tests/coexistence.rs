@@ -327,8 +327,11 @@ async fn under_another_key_they_do_not_meet() {
 async fn redlock_net_takes_a_lock_again_that_it_lost_by_extending_it() {
     let cluster = cluster().await;
     let mut client = Library::RedLockNet.client(&cluster.masters).await.unwrap().unwrap();
-    take(&mut client, SHORT_TTL).await;
-    let lease = ours_everywhere(&cluster, PATIENT).await;
+    take(&mut client, TTL).await;
+    for master in &cluster.masters {
+        assert_eq!(master.command::<i64>(&["DEL", KEY]).await.unwrap(), 1);
+    }
+    let lease = ours_everywhere(&cluster, ONCE).await;
     give_back_everywhere(&cluster, &lease).await;
     assert!(client.extend().await.unwrap());
     cluster.acquire(0, "r", "b", TTL, ONCE).await.unwrap().held();

@@ -82,6 +82,8 @@ async fn take_one(stock: &Stock, item: &str, token: u64) -> Result<u32, Problem>
     Ok(left)
 }
 
+/// In earnest it must be refundable or idempotent, or the reservation is written before it: if the lock is
+/// lost between it and the write, the write is refused, and the customer has paid.
 async fn pay() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }

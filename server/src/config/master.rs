@@ -78,12 +78,24 @@ impl Master {
     }
 
     /// The servers it may be at, as far as they are listed; Sentinels are not among them.
-    pub fn endpoints(&self) -> &[RedisEndpoint] {
+    pub(super) fn endpoints(&self) -> &[RedisEndpoint] {
         match &self.backend {
             Backend::Redis(endpoint) => std::slice::from_ref(endpoint),
             Backend::Unit(RedisUnit { primary: Primary::OneOf(endpoints), .. }) => endpoints,
             Backend::Memory | Backend::Unit(_) => &[],
         }
+    }
+
+    /// Every address that an error about it may name.
+    pub fn addresses(&self) -> Vec<String> {
+        let sentinels = match &self.backend {
+            Backend::Unit(RedisUnit { primary: Primary::NamedBy(sentinels), .. }) => {
+                &sentinels.endpoints[..]
+            }
+            _ => &[],
+        };
+        let all = self.endpoints().iter().chain(sentinels);
+        all.map(|endpoint| endpoint.address.to_string()).collect()
     }
 
     /// Of a unit, how long its replica may be silent.

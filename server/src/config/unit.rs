@@ -163,6 +163,8 @@ fn named(
         return None;
     }
     let name = name_of(key, raw.name.take(), || called.clone(), problems);
+    // Who asks Sentinels by TLS does not mean to send the servers a password without it.
+    let tls = tls.or_else(|| urls.iter().any(|url| url.tls).then(MasterTls::default));
     let none = (None, None);
     let own = Credentials::parse(&section, &sentinel, none, MasterVariables::default(), problems);
     let endpoint = |url: MasterUrl| RedisEndpoint {
@@ -245,6 +247,15 @@ mod tests {
         let urls: Vec<String> = sentinels.endpoints.iter().map(RedisEndpoint::url).collect();
         assert_eq!(urls, ["redis://s1:26379/0", "redis://s2:1/0"]);
         assert_eq!((sentinels.database, sentinels.tls.is_some()), (3, true));
+    }
+
+    #[test]
+    fn servers_are_reached_by_tls_if_their_sentinels_are() {
+        for (urls, encrypted) in [("'rediss://s'", true), ("'redis://s'", false)] {
+            let (_, unit) = unit(&format!("sentinel = {{ urls = [{urls}], name = 'm' }}")).unwrap();
+            let Primary::NamedBy(sentinels) = unit.primary else { panic!("{unit:?}") };
+            assert_eq!(sentinels.server().tls.is_some(), encrypted);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::outbox::Teller;
 use super::watch::{Hub, Joined, Views};
 use crate::clock::Trust;
 use crate::masters::{Connection, Event, Link};
-use crate::telemetry::{Rounds, Traces};
+use crate::telemetry::{self, Rounds, Traces};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -290,11 +290,7 @@ impl Core {
             match output {
                 Output::Ask(ask, step) => {
                     if matches!(ask.request, Request::Suspect { .. }) {
-                        let master = &self.slots[ask.master.index()].name;
-                        warn!(
-                            master,
-                            "its clock stepped, or its memory is an old one: to quarantine"
-                        );
+                        telemetry::suspected(&self.slots[ask.master.index()].name);
                     }
                     self.rounds.asked(&ask, step);
                     self.slots[ask.master.index()].batch.push(ask);

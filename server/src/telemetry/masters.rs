@@ -5,13 +5,19 @@
 
 use super::metrics::names;
 use holdfast_engine::{Live, MasterState, MasterView, Status};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
 /// The states of a master, as they are called in metrics.
 const STATES: [&str; 4] = ["voting", "quarantined", "unreachable", "misconfigured"];
+
+/// There is proof that a master's clock stepped, or that its memory is an old one.
+pub fn suspected(master: &str) {
+    counter!(names::MASTER_CLOCK_STEPS, "master" => master.to_owned()).increment(1);
+    warn!(master, "its clock stepped, or its memory is an old one: to quarantine");
+}
 
 /// Remembers what was said.
 #[derive(Debug)]

@@ -24,6 +24,8 @@ pub mod names {
     pub const MASTER_ROUND_TRIP: &str = "holdfast_master_round_trip_seconds";
     /// How far its clock is ahead of this replica's, by master.
     pub const MASTER_CLOCK_OFFSET: &str = "holdfast_master_clock_offset_seconds";
+    /// Steps of its clock that this replica noticed, by master.
+    pub const MASTER_CLOCK_STEPS: &str = "holdfast_master_clock_steps_total";
     /// 1 if a quorum of masters votes.
     pub const QUORUM: &str = "holdfast_quorum";
     /// 1 if this replica's clock is within bounds of a quorum's.
@@ -80,6 +82,11 @@ fn describe() {
         names::MASTER_CLOCK_OFFSET,
         Unit::Seconds,
         "How far the master's clock is ahead of this replica's"
+    );
+    describe_counter!(
+        names::MASTER_CLOCK_STEPS,
+        Unit::Count,
+        "Steps of the master's clock, or returns to an old memory, that this replica noticed"
     );
     describe_gauge!(names::QUORUM, "1 if a quorum of masters votes, else 0");
     describe_gauge!(

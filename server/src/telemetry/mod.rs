@@ -12,7 +12,7 @@ mod traces;
 
 pub use acquires::{AcquireOutcome, AcquireOutcomes};
 pub use logs::{AUDIT, LogError, init as init_logs};
-pub use masters::MasterWatch;
+pub use masters::{MasterWatch, suspected};
 pub use metrics::{MetricsError, install as install_metrics, names};
 pub use rpc::RpcMetrics;
 pub use streams::{LeasesLost, OpenStreams, StreamMethod};

@@ -176,8 +176,8 @@ impl Watch {
     }
 }
 
-/// Is one of the last `max_lag` acknowledged? A refusal that may pass by itself is none; it ends the
-/// connection that the process is not who it was.
+/// A heartbeat. True if one of the last `max_lag` is known to be acknowledged. That it is refused for now
+/// (no replica, no memory) is no error; that the process is not who it was, is one.
 pub(super) async fn beat(
     connection: &mut MultiplexedConnection,
     heartbeat: &Source,

@@ -8,7 +8,7 @@ use super::info::Info;
 use holdfast_engine::RestartPolicy;
 use std::sync::Arc;
 
-/// Each with what to do; `None`: nothing.
+/// All remarks, each with what to do; `None`: there is none.
 pub(super) fn of(info: &Info, place: &Place, policy: RestartPolicy) -> Option<Arc<str>> {
     let mut remarks = about_persistence(info, policy);
     if matches!(place, Place::Single(_)) {

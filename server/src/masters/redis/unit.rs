@@ -17,9 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Heartbeats are this often at least, and so often in `max_lag`: a replica acknowledges every second, and
-/// what it acknowledges is noted with the next heartbeat.
+/// The longest pause between two heartbeats. A replica acknowledges every second.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// So many of them in `max_lag`: an acknowledgement is noted with the next one, and must not come too late
+/// for that.
 const HEARTBEATS: u32 = 16;
 /// Redis 6 tests for replicas before a script runs, not before it writes.
 const LEAST_VERSION: u32 = 7;
@@ -146,7 +147,7 @@ impl Unit {
     }
 }
 
-/// What protocol section 5(e) asks of Redis.
+/// What docs/protocol.md, "Units that fail over", asks of Redis.
 fn demands(
     info: &Info,
     settings: Option<Settings>,
@@ -243,7 +244,7 @@ async fn ask(sentinel: &Endpoint, name: &str) -> Result<Address, Down> {
     }
 }
 
-/// Misconfigured only if mending the configuration would help: nobody is a primary that may come back.
+/// Misconfigured if one of them is: that will not pass by itself.
 fn none_of(failures: BTreeMap<String, Down>) -> Down {
     let text = |(who, down): (&String, &Down)| match down {
         Down::Unreachable(why) | Down::Misconfigured(why) => format!("{who}: {why}"),

@@ -122,7 +122,11 @@ fn of_master(master: &MasterView) -> Vec<(String, &'static str)> {
         }
         "UNREACHABLE" => problems.push((
             format!("master {name} does not answer{because}"),
-            "Is it up, may the replica reach it, is the password right?",
+            if detail.contains("follow it") {
+                "A unit takes no writes while its replicas are away: start them, or attach others."
+            } else {
+                "Is it up, may the replica reach it, is the password right?"
+            },
         )),
         "MISCONFIGURED" => problems.push((
             format!("master {name} never votes as it is configured{because}"),

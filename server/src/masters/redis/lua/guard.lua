@@ -12,10 +12,10 @@ do
   local t = redis.call('TIME')
   local now = t[1] .. string.sub('00000' .. t[2], -6)
   local stale = math.abs(tonumber(now) - tonumber(st[4] or '0')) > MAX_LAG
-  -- Another deployment's is not ours to judge. In quarantine a gap begins another one, so that what was
-  -- measured of this one is void; unless there was no heartbeat yet.
+  -- The state of another deployment is not ours to judge. In quarantine, too, a gap opens a new incident, so
+  -- that nobody adopts by what was measured before it; but not before the first heartbeat.
   if st[1] and st[2] == CFG and stale and (st[4] or not st[3]) then
-    -- Refused while there is no replica, and with it whatever the script is for.
+    -- While no replica follows, Redis refuses this write, and with it the whole script.
     redis.call('HSET', STATE, 'q', string.sub(redis.sha1hex(REPLID .. now), 1, 16))
   end
 end
