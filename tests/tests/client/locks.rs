@@ -5,6 +5,7 @@ use std::time::Duration;
 use holdfast_client::{Client, Error, Lease, LeaseId, LossReason, ReleaseOutcome, Standing};
 use holdfast_proto::v1::{ForceReleaseRequest, GetClusterStatusResponse};
 use holdfast_tests::proxy::Proxy;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed, url, wait_vacant};
@@ -70,8 +71,13 @@ async fn an_action_is_performed_under_a_lock() {
 
     // Lost meanwhile: it ends although the action does not.
     let lock = one.lock("other").ttl(SHORT);
-    let endless = tokio::spawn(lock.perform(|_| std::future::pending::<()>()));
-    cluster.replicas[0].wait_status(BOUND, |status| status.locks == 2).await.unwrap();
+    let (begun, begins) = oneshot::channel();
+    let action = async |_| {
+        let _ = begun.send(());
+        std::future::pending::<()>().await;
+    };
+    let endless = tokio::spawn(lock.perform(action));
+    begins.await.unwrap();
     cluster.replicas[0].freeze().unwrap();
     let error = timeout(BOUND, endless).await.unwrap().unwrap().unwrap_err();
     assert!(matches!(error, Error::Lost(_)), "{error}");
