@@ -202,11 +202,17 @@ async fn where_settings_cannot_be_seen_one_replica_is_enough() {
 /// A pair between which there is a network, so that a write can be lost on its way to the replica.
 async fn apart() -> (RedisServer, RedisServer, Proxy) {
     let (primary, replica) = pair().await.expect("a unit");
+    let network = between(&primary, &replica).await;
+    (primary, replica, network)
+}
+
+/// The way on which the replica follows from now on.
+async fn between(primary: &RedisServer, replica: &RedisServer) -> Proxy {
     let network = Proxy::start(primary.address()).expect("a network");
     replica.follow(network.address()).await.expect("follows");
     replica.wait_following().await.expect("following");
     primary.wait_followed().await.expect("followed");
-    (primary, replica, network)
+    network
 }
 
 async fn has_lock(server: &RedisServer) -> bool {
@@ -256,6 +262,14 @@ impl SplitView {
         let ahead = Holdfastd::start(options_of(unit(&[&old, &new]))).await.expect("a replica");
         ahead.wait_voting(1).await.expect("a vote");
         SplitView { old, new, third, behind, ahead }
+    }
+
+    /// The same with a network between the two, which can be cut.
+    async fn start_apart() -> (SplitView, Proxy) {
+        let split = Self::start(with).await;
+        let network = between(&split.old, &split.new).await;
+        wait_state(&split.behind, MasterState::Voting).await;
+        (split, network)
     }
 
     async fn fail_over(&self) {
@@ -309,12 +323,7 @@ async fn an_old_primary_that_is_trusted_makes_two_holders() {
 /// The old primary runs on without hearing of its replica, and some still reach it.
 #[tokio::test]
 async fn an_old_primary_that_is_cut_off_stops_before_the_new_one_begins() {
-    let split = SplitView::start(with).await;
-    let network = Proxy::start(split.old.address()).unwrap();
-    split.new.follow(network.address()).await.unwrap();
-    split.new.wait_following().await.unwrap();
-    split.old.wait_followed().await.unwrap();
-    wait_state(&split.behind, MasterState::Voting).await;
+    let (split, network) = SplitView::start_apart().await;
 
     let busy = Busy::start(&split.behind).await;
     network.hang();
@@ -328,12 +337,7 @@ async fn an_old_primary_that_is_cut_off_stops_before_the_new_one_begins() {
 /// A quarantine that began with the loss of the replica is no answer to what that one did meanwhile.
 #[tokio::test]
 async fn a_replica_that_has_voted_and_follows_again_begins_another_quarantine() {
-    let split = SplitView::start(with).await;
-    let network = Proxy::start(split.old.address()).unwrap();
-    split.new.follow(network.address()).await.unwrap();
-    split.new.wait_following().await.unwrap();
-    split.old.wait_followed().await.unwrap();
-    wait_state(&split.behind, MasterState::Voting).await;
+    let (split, network) = SplitView::start_apart().await;
     network.hang();
     // The incident of that, which is measured from here on.
     wait_state(&split.behind, MasterState::Quarantined).await;
