@@ -30,9 +30,11 @@ test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/other-servers.sh
 	@$(SETUP)/redsync.sh
 	@$(SETUP)/node-redlock.sh
+	@$(SETUP)/browser.sh
+	@$(SETUP)/prometheus.sh
 	@tests/run.sh $(FEATURES) --locked
 
-lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, docs
+lint: ## formatting, tidiness, shell, Dockerfile, Compose file, proto, alerts, dependencies, clippy, docs
 	cargo fmt --all --check
 	$(SETUP)/tidy.sh
 	$(SETUP)/tidy_test.sh
@@ -40,8 +42,13 @@ lint: ## formatting, tidiness, shell, Dockerfile, proto, dependencies, clippy, d
 	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/*.sh tests/image/*.sh tests/chart/*.sh
 	@$(SETUP)/hadolint.sh
 	hadolint Dockerfile
+	@$(SETUP)/check-jsonschema.sh
+	check-jsonschema --builtin-schema vendor.compose-spec ops/compose.yaml
 	@$(SETUP)/buf.sh
 	buf lint proto
+	@$(SETUP)/prometheus.sh
+	promtool check config ops/prometheus.yml
+	promtool test rules ops/alerts_test.yml
 	@$(SETUP)/cargo-deny.sh
 	@cargo fetch --locked --quiet
 	cargo-deny --offline --locked check --hide-inclusion-graph licenses bans sources
@@ -101,7 +108,7 @@ flamegraph: ## draw where the CPU time of server and client goes, into docs/benc
 	cargo build --release --locked -p holdfast-bench
 	@tests/bench/flamegraph.sh
 
-image: ## build the image with buildah, run it hardened with podman, and check what it does
+image: ## build the image with buildah, run it hardened with podman and as ops/compose.yaml does, and check what it does
 	@tests/image/image.sh
 
 chart: ## lint and render the Helm chart, hold it to Kubernetes' schemas and to holdfastd

@@ -1,12 +1,13 @@
 //! The client: how to get to the service, and the calls that need no lock in hand.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_proto::v1;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use tokio::runtime::Handle;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{ClientTlsConfig, Endpoint};
 
 use crate::admin::Admin;
 use crate::clock::Moment;
@@ -18,6 +19,7 @@ use crate::lease::{Lease, LeaseId, Standing};
 use crate::lock::Lock;
 use crate::replicas::{Connection, Patience, Replica, Replicas, call};
 use crate::retry::RetryPolicy;
+use crate::token::{Bearer, Channel, Source};
 use crate::watch::Watch;
 
 /// Connections that are silent are asked for a sign of life this often, so that a host that is gone is
@@ -50,6 +52,7 @@ struct Inner {
 pub struct ClientBuilder {
     addresses: Vec<String>,
     tls: Option<ClientTlsConfig>,
+    token: Option<Source>,
     retry: RetryPolicy,
     holder: Option<String>,
     drift: f64,
@@ -64,8 +67,8 @@ impl Client {
 
     /// A client of several replicas, or with other settings.
     pub fn builder() -> ClientBuilder {
-        let (addresses, tls, holder) = (Vec::new(), None, None);
-        ClientBuilder { addresses, tls, retry: RetryPolicy::default(), holder, drift: 0.01 }
+        let (addresses, tls, token, holder) = (Vec::new(), None, None, None);
+        ClientBuilder { addresses, tls, token, retry: RetryPolicy::default(), holder, drift: 0.01 }
     }
 
     /// The lock of `resource`: how to take it is said on the [`Lock`].
@@ -244,6 +247,27 @@ impl ClientBuilder {
         self
     }
 
+    /// The bearer token that says who this client is, to servers that ask. It is sent with every call and
+    /// every stream, over `http://` in clear, and never shown.
+    ///
+    /// Of this and [`token_file`](Self::token_file) the last one counts.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(Source::Fixed(token.into()));
+        self
+    }
+
+    /// The same from a file, which is read again as it changes: once a second at most, when something is
+    /// sent. So a token that ends, such as one that Kubernetes projects, is replaced in time.
+    ///
+    /// A file that cannot be read is an error of [`build`](Self::build); later, the last token that was
+    /// read stays in use.
+    #[must_use]
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.token = Some(Source::File(path.into()));
+        self
+    }
+
     /// How often and how long calls are tried.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
@@ -280,7 +304,8 @@ impl ClientBuilder {
         if !(0.0..0.5).contains(&self.drift) {
             return Err(Error::invalid("drift", "a fraction from 0 to 0.5, such as 0.01"));
         }
-        let replica = |address: &String| replica(address, self.tls.as_ref(), &runtime);
+        let bearer = Bearer::new(self.token.as_ref())?;
+        let replica = |address: &String| replica(address, self.tls.as_ref(), &bearer, &runtime);
         let replicas = self.addresses.iter().map(replica).collect::<Result<Vec<_>, _>>()?;
         let holder = self.holder.unwrap_or_else(host_and_process);
         let replicas = Replicas::new(replicas);
@@ -294,6 +319,7 @@ impl ClientBuilder {
 fn replica(
     address: &str,
     tls: Option<&ClientTlsConfig>,
+    bearer: &Bearer,
     runtime: &Handle,
 ) -> Result<Replica, Error> {
     let unfit = |_| Error::invalid("address", &format!("{address:?} is not http(s)://host:port"));
@@ -313,7 +339,7 @@ fn replica(
         let unfit = |error| Error::invalid("tls", &format!("does not fit: {error}"));
         endpoint = endpoint.tls_config(tls).map_err(unfit)?;
     }
-    Ok(Replica::new(address.to_owned(), endpoint, runtime.clone()))
+    Ok(Replica::new(address.to_owned(), endpoint, bearer.clone(), runtime.clone()))
 }
 
 fn host_and_process() -> String {

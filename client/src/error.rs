@@ -4,6 +4,7 @@
 //! `retry`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use holdfast_proto::errors::{REASON_TRAILER, RETRY_AFTER_TRAILER, reason};
@@ -46,14 +47,50 @@ pub enum Error {
     #[error("{}", listed(.0))]
     Invalid(Vec<Violation>),
 
+    /// The server does not know who asks: it was shown no token and no certificate, or none that it accepts.
+    /// This is what it said, for people to read.
+    #[error("the server accepts no such credentials: {0}")]
+    Unauthenticated(String),
+
+    /// Whoever asks may not do this.
+    #[error("permission denied: {0}")]
+    PermissionDenied(Denial),
+
     /// The server refused the call, for a reason that a retry does not change or that outlasted it.
     #[error("{reason}: {message}")]
     Refused {
-        /// The reason of the error contract, such as `PERMISSION_DENIED` or `QUEUE_FULL`.
+        /// The reason of the error contract, such as `QUEUE_FULL`.
         reason: String,
         /// What the server said, for people to read.
         message: String,
     },
+}
+
+/// What was missing. What the server does not tell is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Denial {
+    /// What the server said, for people to read.
+    pub message: String,
+    /// The permission that is missing, such as `acquire`.
+    pub permission: String,
+    /// The resource that it is missing for.
+    pub resource: String,
+    /// Who is asking, as the server sees it, such as `token:ci`.
+    pub identity: String,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message, permission, resource, identity } = self;
+        match (message.is_empty(), permission.is_empty()) {
+            (false, _) => f.write_str(message),
+            (true, false) => {
+                write!(f, "{identity:?} has no permission {permission} on {resource:?}")
+            }
+            (true, true) => f.write_str("the server does not say which"),
+        }
+    }
 }
 
 /// One thing that is wrong with a request.
@@ -72,10 +109,20 @@ impl Error {
         match self {
             Self::NoQuorum { .. } | Self::Unreachable(_) => true,
             Self::Refused { reason, .. } => {
-                [reason::QUEUE_FULL, reason::TOO_MANY_STREAMS, reason::RATE_LIMITED]
-                    .contains(&reason.as_str())
+                let full = [
+                    reason::QUEUE_FULL,
+                    reason::TOO_MANY_STREAMS,
+                    reason::TOO_MANY_LEASES,
+                    reason::RATE_LIMITED,
+                ];
+                full.contains(&reason.as_str())
             }
-            Self::Busy(_) | Self::Lost(_) | Self::Superseded | Self::Invalid(_) => false,
+            Self::Busy(_)
+            | Self::Lost(_)
+            | Self::Superseded
+            | Self::Invalid(_)
+            | Self::Unauthenticated(_)
+            | Self::PermissionDenied(_) => false,
         }
     }
 
@@ -108,6 +155,10 @@ impl Error {
                 let violations = violations.unwrap_or_default().iter();
                 Self::Invalid(violations.map(Violation::new).collect())
             }
+            Some(reason::UNAUTHENTICATED) => Self::Unauthenticated(status.message().to_owned()),
+            Some(reason::PERMISSION_DENIED) => {
+                Self::PermissionDenied(Denial::new(status, details.error_info()))
+            }
             Some(reason::SERVER_DRAINING | reason::DEADLINE_EXCEEDED) => {
                 Self::Unreachable(status.message().to_owned())
             }
@@ -120,13 +171,27 @@ impl Error {
     }
 
     fn from_elsewhere(status: &Status) -> Self {
-        let reason = match status.code() {
-            Code::Unauthenticated => reason::UNAUTHENTICATED,
-            Code::PermissionDenied => reason::PERMISSION_DENIED,
-            Code::InvalidArgument | Code::OutOfRange => reason::INVALID_ARGUMENT,
-            _ => return Self::Unreachable(said_by_transport(status)),
-        };
-        Self::Refused { reason: reason.to_owned(), message: status.message().to_owned() }
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::Unauthenticated => Self::Unauthenticated(message),
+            Code::PermissionDenied => Self::PermissionDenied(Denial::new(status, None)),
+            Code::InvalidArgument | Code::OutOfRange => {
+                Self::Refused { reason: reason::INVALID_ARGUMENT.to_owned(), message }
+            }
+            _ => Self::Unreachable(said_by_transport(status)),
+        }
+    }
+}
+
+impl Denial {
+    fn new(status: &Status, info: Option<&tonic_types::ErrorInfo>) -> Self {
+        let said = |key| info.and_then(|info| info.metadata.get(key).cloned()).unwrap_or_default();
+        Self {
+            message: status.message().to_owned(),
+            permission: said("permission"),
+            resource: said("resource"),
+            identity: said("identity"),
+        }
     }
 }
 

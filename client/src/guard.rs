@@ -334,6 +334,7 @@ impl Tenure {
                 Some(Risk::NoQuorum) => LossReason::NoQuorum,
                 Some(Risk::Unreachable) => LossReason::Unreachable,
                 Some(Risk::Disconnected) => LossReason::Disconnected,
+                Some(Risk::Denied) => LossReason::Denied,
                 _ => LossReason::Expired,
             });
             true

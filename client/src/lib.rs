@@ -32,6 +32,28 @@
 //! A call that got no answer has an unknown outcome. Every call here is safe to repeat, and is repeated
 //! as the [`RetryPolicy`] says, through the next address if there are several: an acquire has a
 //! `lease_id` of this client's own, so that the second try is the same acquire.
+//!
+//! # Who asks
+//!
+//! Where a server asks who its clients are, give them a certificate ([`ClientBuilder::tls`]) or a bearer
+//! token: [`ClientBuilder::token_file`] for one that is replaced now and then, as Kubernetes replaces those
+//! that it projects, [`ClientBuilder::token`] for a fixed one. A stream carries the token that was good as it
+//! was opened.
+//!
+//! ```no_run
+//! # fn connect() -> Result<holdfast_client::Client, holdfast_client::Error> {
+//! let client = holdfast_client::Client::builder()
+//!     .address("https://holdfast.example:7420")
+//!     .token_file("/var/run/secrets/holdfast/token")
+//!     .build()?;
+//! # Ok(client)
+//! # }
+//! ```
+//!
+//! [`Error::Unauthenticated`] and [`Error::PermissionDenied`] are final: the call is not tried again. What is
+//! held at that moment is: until its deadline the client goes on trying to renew it, and says
+//! [`Risk::Denied`]. A call over the server's limits ([`Error::Refused`], `RATE_LIMITED`) is tried again after
+//! the time that the server asks for, if that is within its patience.
 
 mod admin;
 mod client;
@@ -48,13 +70,14 @@ mod loss;
 mod replicas;
 mod retry;
 mod session;
+mod token;
 mod watch;
 
 pub use admin::Admin;
 pub use client::{Client, ClientBuilder, ReleaseOutcome};
 pub use clock::Moment;
 pub use election::{Election, Leadership};
-pub use error::{Error, Violation};
+pub use error::{Denial, Error, Violation};
 pub use guard::Guard;
 pub use held::Held;
 pub use lease::{Lease, LeaseId, Standing};

@@ -24,6 +24,8 @@ pub enum LossReason {
     Unreachable,
     /// The connection broke that it was held on, and it had no [`grace`](crate::Lock::grace) left.
     Disconnected,
+    /// The servers refused to renew it: who asks is not accepted any more, or has no permission any more.
+    Denied,
 }
 
 impl LossReason {
@@ -56,6 +58,7 @@ impl fmt::Display for LossReason {
             Self::MaxHold => "it reached the longest time a lock may be held (max_hold)",
             Self::Unreachable => "no replica answered in time to renew it",
             Self::Disconnected => "the connection it was held on broke",
+            Self::Denied => "the credentials do not suffice any more to renew it",
         })
     }
 }
@@ -76,6 +79,8 @@ pub enum Risk {
     Unreachable,
     /// The connection broke that it is held on; the client is coming back to it.
     Disconnected,
+    /// The last renewal was refused: who asks is not accepted any more, or has no permission any more.
+    Denied,
 }
 
 impl Risk {
@@ -98,6 +103,7 @@ impl fmt::Display for Risk {
             Self::ServerDraining => "the replica is going away",
             Self::Unreachable => "no replica answered the last renewal",
             Self::Disconnected => "the connection it is held on broke",
+            Self::Denied => "the credentials did not suffice for the last renewal",
         })
     }
 }

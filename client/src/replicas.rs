@@ -13,19 +13,21 @@ use holdfast_proto::errors::reason;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::clock::Moment;
 use crate::error::{self, Error};
 use crate::failure::Failure;
 use crate::retry::RetryPolicy;
 use crate::session::Session;
+use crate::token::{Bearer, Channel};
 
 /// One address.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) address: String,
     endpoint: Endpoint,
+    bearer: Bearer,
     runtime: Handle,
     /// With how many there were before.
     connection: Mutex<(u64, Arc<Connection>)>,
@@ -48,9 +50,14 @@ pub(crate) struct Route {
 }
 
 impl Replica {
-    pub(crate) fn new(address: String, endpoint: Endpoint, runtime: Handle) -> Self {
-        let connection = Mutex::new((0, Connection::new(&endpoint, &runtime)));
-        Self { address, endpoint, runtime, connection }
+    pub(crate) fn new(
+        address: String,
+        endpoint: Endpoint,
+        bearer: Bearer,
+        runtime: Handle,
+    ) -> Self {
+        let connection = Mutex::new((0, Connection::new(&endpoint, &bearer, &runtime)));
+        Self { address, endpoint, bearer, runtime, connection }
     }
 
     fn connection(&self) -> MutexGuard<'_, (u64, Arc<Connection>)> {
@@ -59,8 +66,8 @@ impl Replica {
 }
 
 impl Connection {
-    fn new(endpoint: &Endpoint, runtime: &Handle) -> Arc<Self> {
-        let channel = endpoint.connect_lazy();
+    fn new(endpoint: &Endpoint, bearer: &Bearer, runtime: &Handle) -> Arc<Self> {
+        let channel = Channel::new(endpoint.connect_lazy(), bearer.clone());
         let session = Session::new(runtime.clone(), channel.clone());
         Arc::new(Self { channel, session })
     }
@@ -111,7 +118,8 @@ impl Replicas {
         let mut connection = replica.connection();
         // Not once for everybody who is told so.
         if connection.0 == route.generation {
-            let another = Connection::new(&replica.endpoint, &replica.runtime);
+            let Replica { endpoint, bearer, runtime, .. } = replica;
+            let another = Connection::new(endpoint, bearer, runtime);
             *connection = (route.generation + 1, another);
         }
         drop(connection);
@@ -124,6 +132,8 @@ impl Replicas {
             Some(reason::SERVER_DRAINING) => self.leave(route),
             // By a newer call of this client, which goes on there.
             Some(reason::SUPERSEDED) => {}
+            // It is well, and this client asks too much of it: no reason to ask others as much.
+            Some(reason::RATE_LIMITED) => {}
             _ => self.avoid(route),
         }
     }

@@ -30,6 +30,8 @@ pub mod reason {
     pub const QUEUE_FULL: &str = "QUEUE_FULL";
     /// RESOURCE_EXHAUSTED: too many streams are open.
     pub const TOO_MANY_STREAMS: &str = "TOO_MANY_STREAMS";
+    /// RESOURCE_EXHAUSTED: too many leases have not ended.
+    pub const TOO_MANY_LEASES: &str = "TOO_MANY_LEASES";
     /// RESOURCE_EXHAUSTED: too many calls.
     pub const RATE_LIMITED: &str = "RATE_LIMITED";
     /// UNAUTHENTICATED: no valid credentials.

@@ -1,20 +1,23 @@
 //! Composition: the one file that knows everyone. Config → build → serve → drain.
 
+use crate::access::Access;
 use crate::config::{
     self, Backend, Config, Fingerprint, Master, MasterTls, RedisEndpoint, Telemetry,
 };
 use crate::masters::memory::dev_masters;
 use crate::masters::redis::{Deployment, Endpoint, Place, Primary, RedisConnector, Tls, Unit};
 use crate::masters::{Connector, MISFIT};
-use crate::telemetry::Traces;
+use crate::telemetry::{Limits, Standing, Traces};
 use crate::{admin, driver, grpc, telemetry};
 use anyhow::{Context, Result, anyhow};
-use holdfast_engine::RestartPolicy;
+use holdfast_engine::{Params, RestartPolicy};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tracing::info;
 
+/// How many looks are between two at what the process uses of its machine, and at its certificate.
+const LOOKS_AT_PROCESS: usize = 8;
 /// How often the replica's view of itself becomes health, readiness and metrics.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -22,28 +25,30 @@ const LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct App {
     config: Config,
+    access: Access,
     grpc: TcpListener,
     admin: TcpListener,
 }
 
 impl App {
     /// Opens the ports.
-    pub async fn bind(config: Config) -> Result<Self> {
+    pub async fn bind(config: Config, access: Access) -> Result<Self> {
         let bind = async |address, what| {
             let listener = TcpListener::bind(address).await;
             listener.with_context(|| format!("cannot listen on {address} ({what})"))
         };
         let grpc = bind(config.grpc.listen, "grpc.listen").await?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
-        Ok(Self { config, grpc, admin })
+        Ok(Self { config, access, grpc, admin })
     }
 
     /// Serves until `shutdown` resolves, then drains: calls that wait are told, calls under way are
     /// finished, granted leases stay for their ttl.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let Self { config, grpc: grpc_listener, admin: admin_listener } = self;
+        let Self { config, access, grpc: grpc_listener, admin: admin_listener } = self;
         let metrics = telemetry::install_metrics()?;
         let params = Arc::new(config.params());
+        limits(&config, &params).announce();
         let connectors = connectors(&config)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).context("the system has no randomness")?;
@@ -56,24 +61,29 @@ impl App {
             readiness.clone(),
             config.masters.iter().map(|master| master.name.clone()).collect(),
             metrics.clone(),
+            access.tls.clone(),
         ));
 
         let (stop_grpc, grpc_stopped) = tokio::sync::oneshot::channel::<()>();
         let (stop_admin, admin_stopped) = tokio::sync::oneshot::channel::<()>();
         // A dropped sender stops it too: either way it is time.
         let stopped = |rx: tokio::sync::oneshot::Receiver<()>| async move { drop(rx.await) };
-        let context = grpc::Context {
+        let context = Arc::new(grpc::Context {
             driver: driver.clone(),
             params,
             rules: rules(&config, driver.clock_trust()),
             masters: master_names(&config),
-            streams: grpc::Streams::new(config.limits.max_streams),
-        };
-        let settings = grpc_settings(&config, traces.clone())?;
+            gate: access.gate,
+            bounds: grpc::Bounds::new(&config.limits),
+        });
+        let entry = admin::Access::new(&context, config.admin.listen);
+        let dashboard = admin::Dashboard::new(&context, readiness.clone(), entry);
+        let settings = grpc_settings(&config, access.tls, traces.clone());
         let grpc =
             grpc::serve(grpc_listener, context, settings, readiness.clone(), stopped(grpc_stopped));
         let shown = admin::Admin { readiness: readiness.clone(), metrics };
-        let admin = tokio::spawn(admin::serve(admin_listener, shown, stopped(admin_stopped)));
+        let admin = admin::serve(admin_listener, shown, dashboard, stopped(admin_stopped));
+        let admin = tokio::spawn(admin);
         info!(grpc = %config.grpc.listen, admin = %config.admin.listen, "serving");
         announce(&config);
 
@@ -189,6 +199,25 @@ fn connectors(config: &Config) -> Result<Vec<(String, Box<dyn Connector>)>> {
     Ok(connectors)
 }
 
+fn standing(report: &admin::Report) -> Standing {
+    match (report.is_draining(), report.is_ready()) {
+        (true, _) => Standing::Draining,
+        (false, true) => Standing::Ready,
+        (false, false) => Standing::NotReady,
+    }
+}
+
+fn limits(config: &Config, params: &Params) -> Limits {
+    Limits {
+        quorum: params.quorum(),
+        clock_skew: config.quorum.clock_skew,
+        connections: config.limits.max_connections,
+        streams: config.limits.max_streams,
+        waiters: config.limits.max_total_waiters,
+        waiters_of_a_resource: params.max_waiters,
+    }
+}
+
 fn rules(config: &Config, clock_trust: crate::clock::Trust) -> grpc::Rules {
     grpc::Rules {
         default_ttl: config.lease.default_ttl,
@@ -213,23 +242,21 @@ fn master_names(config: &Config) -> grpc::MasterNames {
     )
 }
 
-fn grpc_settings(config: &Config, traces: Option<Traces>) -> Result<grpc::Settings> {
-    let tls = match &config.grpc.tls {
-        None => None,
-        Some(tls) => Some(grpc::Tls {
-            cert: read(&tls.identity.cert)?,
-            key: read(&tls.identity.key)?,
-            client_ca: tls.client_ca.as_deref().map(read).transpose()?,
-        }),
-    };
-    Ok(grpc::Settings {
+fn grpc_settings(
+    config: &Config,
+    tls: Option<grpc::Tls>,
+    traces: Option<Traces>,
+) -> grpc::Settings {
+    grpc::Settings {
         max_message_bytes: config.limits.max_message_bytes,
         max_concurrent_streams: config.limits.max_concurrent_streams,
         max_ttl: config.lease.max_ttl,
         linger: config.grpc.drain_timeout,
+        connections: (&config.limits).into(),
+        max_connection_age: config.limits.max_connection_age,
         tls,
         traces,
-    })
+    }
 }
 
 fn traces(config: &Config) -> Result<Option<Traces>> {
@@ -247,15 +274,23 @@ async fn keep_looking(
     readiness: admin::Readiness,
     names: Vec<String>,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
+    tls: Option<grpc::Tls>,
 ) {
     let mut watch = telemetry::MasterWatch::new(names.clone());
+    let process = telemetry::ProcessWatch::new();
+    let mut looks = (0..LOOKS_AT_PROCESS).cycle();
     let difference = |why: &str| why.strip_prefix(MISFIT).map(str::to_owned);
     // The first connections are made at once; until then there is nothing to say.
     tokio::time::sleep(LOOK / 2).await;
     while let Ok(status) = driver.status().await {
         watch.observe(&status, tokio::runtime::Handle::current().metrics().num_alive_tasks());
+        if looks.next() == Some(0) {
+            process.iter().for_each(telemetry::ProcessWatch::look);
+            telemetry::certificate_expires(tls.as_ref().and_then(grpc::Tls::expires));
+        }
         let names = names.iter().map(String::as_str);
         readiness.publish(admin::Report::of(&status, names, difference));
+        standing(&readiness.report()).announce();
         metrics.run_upkeep();
         tokio::time::sleep(LOOK).await;
     }
@@ -272,5 +307,7 @@ fn announce(config: &Config) {
             "  grpcurl -plaintext -d '{{\"resource\":\"hello\",\"holder\":\"me\"}}' {listen} \
              holdfast.v1.LockService/Acquire"
         );
+        println!("Look at it:");
+        println!("  http://{}/", config.admin.listen);
     }
 }

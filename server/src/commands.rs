@@ -1,29 +1,54 @@
-//! What `holdfastd` does in place of serving, once: `check`, `config`, `bootstrap`, `accept-config`.
+//! What `holdfastd` does in place of serving, once: `check`, `config`, `health`, `token`, `bootstrap`,
+//! `accept-config`.
 
 #![expect(clippy::print_stdout, reason = "these commands answer on the terminal")]
 
+mod health;
+
+use crate::access::Access;
 use crate::app;
+use crate::auth::{self, NewToken};
 use crate::clock;
 use crate::config::{Config, Master, differences, effective};
 use crate::masters::redis::{Boot, Operator, Vacancy};
+use crate::telemetry::AUDIT;
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use holdfast_engine::Ballot;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use tracing::info;
 
-/// The configuration is good, or it would not be one.
-pub fn check(config: &Config) {
-    for warning in &config.warnings {
+/// The configuration is good, or it would not be one; so are the files it names.
+pub fn check(config: &Config) -> Result<()> {
+    let (_, warnings) = Access::open(config)?;
+    for warning in config.warnings.iter().chain(&warnings) {
         println!("warning: {warning}");
     }
     let masters = config.masters.len();
     let noun = if masters == 1 { "master" } else { "masters" };
     println!("the configuration is good: {masters} {noun}");
+    Ok(())
+}
+
+/// A bearer token that was never there before.
+pub fn token(name: &str) -> Result<()> {
+    let NewToken { token, entry } = auth::new_token(name)
+        .context("the name must be 1 to 250 bytes without control characters")?;
+    println!("# for its bearer, shown only now: {token}");
+    print!("{entry}");
+    Ok(())
 }
 
 /// The effective configuration.
 pub fn show(config: &Config) {
     print!("{}", effective(config));
+}
+
+/// What the replica that listens there says of its readiness; an error, if it is not ready.
+pub async fn health(admin: SocketAddr) -> Result<()> {
+    print!("{}", health::ready(admin).await?);
+    Ok(())
 }
 
 /// The operator's word that all masters are brand new: they vote at once. All or none: every master
@@ -54,7 +79,10 @@ pub async fn bootstrap(config: &Config, dry_run: bool) -> Result<()> {
     for (name, operator) in &mut operators {
         let base = Ballot(clock::now().wall_micros);
         match operator.bootstrap(base).await.with_context(|| format!("master {name}"))? {
-            Boot::Votes => println!("master {name} votes{}", as_long_as(config, name)),
+            Boot::Votes => {
+                info!(target: AUDIT, action = "bootstrap", master = name, "votes: an operator says it is new");
+                println!("master {name} votes{}", as_long_as(config, name));
+            }
             Boot::Observed => bail!(
                 "master {name} was observed by a replica meanwhile: it votes after a quarantine"
             ),
@@ -107,6 +135,13 @@ pub async fn accept_config(config: &Config, dry_run: bool) -> Result<()> {
         }
         if !dry_run {
             operator.accept_configuration().await.with_context(|| format!("master {name}"))?;
+            info!(
+                target: AUDIT,
+                action = "accept_config",
+                master = name,
+                changes = changes.join("; "),
+                "an operator gave it another configuration"
+            );
         }
         let done = if dry_run { "would be changed" } else { "changed" };
         println!("master {name} {done}: {}", changes.join("; "));

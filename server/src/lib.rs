@@ -12,15 +12,19 @@
 //! masters/memory    the embedded default, the same suite
 //! ```
 //!
+//! [`auth`] says who calls and what they may do, for both ways in; [`access`] and [`reload`] read its files.
 //! [`app`] is the one file that knows everyone; [`config`] says what to build; [`telemetry`] how it
 //! is seen; [`admin`] is the HTTP side for operators and probes.
 
+pub mod access;
 pub mod admin;
 pub mod app;
+pub mod auth;
 pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod driver;
 pub mod grpc;
 pub mod masters;
+pub mod reload;
 pub mod telemetry;

@@ -3,8 +3,10 @@
 #![expect(clippy::print_stderr, reason = "what is wrong before the log is up goes to the terminal")]
 
 use anyhow::{Context, Result};
+use holdfast_server::access::Access;
 use holdfast_server::app::App;
-use holdfast_server::config::{self, Args, Command, Config};
+use holdfast_server::config::{self, Args, Command, ConfigErrors};
+use holdfast_server::reload::Reloader;
 use holdfast_server::{commands, telemetry};
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -19,16 +21,17 @@ fn main() -> ExitCode {
             return ExitCode::from(usage.exit_code());
         }
     };
-    let config = match config::from_process(&args.flags) {
-        Ok(config) => config,
-        Err(errors) => {
+    ended(runtime().and_then(|runtime| runtime.block_on(run(args))))
+}
+
+fn ended(outcome: Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    match error.downcast_ref::<ConfigErrors>() {
+        Some(errors) => {
             eprintln!("{errors}");
-            return ExitCode::from(errors.exit_code());
+            ExitCode::from(errors.exit_code())
         }
-    };
-    match runtime().and_then(|runtime| runtime.block_on(run(args.command, config))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        None => {
             eprintln!("holdfastd: {error:#}");
             ExitCode::FAILURE
         }
@@ -46,20 +49,38 @@ fn runtime() -> Result<Runtime> {
     builder.enable_all().build().context("no runtime")
 }
 
-async fn run(command: Option<Command>, config: Config) -> Result<()> {
+async fn run(args: Args) -> Result<()> {
     let ring = rustls::crypto::ring::default_provider();
     ring.install_default().map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-    match command {
-        Some(Command::Check) => commands::check(&config),
-        Some(Command::Config) => commands::show(&config),
-        Some(Command::Bootstrap { dry_run }) => commands::bootstrap(&config, dry_run).await?,
+    let config = || config::from_process(&args.flags);
+    match args.command {
+        Some(Command::Check) => commands::check(&config()?)?,
+        Some(Command::Config) => commands::show(&config()?),
+        Some(Command::Health) => commands::health(config::admin_listen(&args.flags)?).await?,
+        Some(Command::Token { name }) => commands::token(&name)?,
+        Some(Command::Bootstrap { dry_run }) => {
+            let config = config()?;
+            telemetry::init_audit(config.audit.file.clone())?;
+            commands::bootstrap(&config, dry_run).await?;
+        }
         Some(Command::AcceptConfig { dry_run }) => {
+            let config = config()?;
+            telemetry::init_audit(config.audit.file.clone())?;
             commands::accept_config(&config, dry_run).await?;
         }
         None => {
-            telemetry::init_logs(config.log.format, &config.log.filter)?;
-            config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            App::bind(config).await?.serve(terminated()).await?;
+            let config = config()?;
+            let (access, warnings) = Access::open(&config)?;
+            let log = &config.log;
+            let filter = telemetry::init_logs(log.format, &log.filter, config.audit.file.clone())?;
+            let warnings = config.warnings.iter().chain(&warnings);
+            warnings.for_each(|warning| tracing::warn!("{warning}"));
+            let reloader = Reloader::new(args.flags, config.clone(), access.clone(), filter);
+            let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+            tokio::spawn(reloader.run(async move || {
+                hangups.recv().await;
+            }));
+            App::bind(config, access).await?.serve(terminated()).await?;
         }
     }
     Ok(())

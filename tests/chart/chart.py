@@ -1,24 +1,37 @@
-"""chart.py HOLDFASTD: renders the chart with each file of helm/holdfast/ci and holds the result to what Kubernetes and
-the real holdfastd accept; and gives it the values of refused.yaml, which it must refuse for the reason named there.
-Prints each check, fails at the first that does not hold. Run by chart.sh, which brings helm and kubernetes-validate."""
+"""chart.py HOLDFASTD HOLDFAST: renders the chart with each file of helm/holdfast/ci and holds the result to what Kubernetes and
+the real holdfastd, holdfast and redis-server accept; and gives it the values of refused.yaml, which it must refuse for the reason
+named there. Prints each check, fails at the first that does not hold. Run by chart.sh, which brings helm and kubernetes-validate."""
 
 import base64
+import contextlib
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 
 import yaml
 
-HOLDFASTD = sys.argv[1]
+HOLDFASTD, HOLDFAST = sys.argv[1:]
 CHART = pathlib.Path("helm/holdfast")
 REFUSED = pathlib.Path("tests/chart/refused.yaml")
 # The oldest that Chart.yaml allows, and the newest that kubernetes-validate brings.
 KUBERNETES = ["1.30.0", "1.37.0"]
 MOUNT = "/etc/holdfast"
+# Of the Prometheus operator, which Kubernetes has no schemas of.
+OPERATOR = "monitoring.coreos.com/v1"
+# The volumes that the profile "restricted" of Pod Security allows, as far as anybody here needs them.
+VOLUMES = {"configMap", "emptyDir", "projected", "secret"}
 ELSEWHERE = "in a Secret that is not the chart's"
+# What stands in Secrets that are not the chart's and that holdfastd reads before it is satisfied; certificates are made.
+FILES = {
+    "auth/tokens.toml": f"[[tokens]]\nname = 'ci'\nsha256 = '{'0' * 64}'\n",
+    "auth/policy.toml": "[[rules]]\nidentities = ['token:ci']\nresources = ['*']\nallow = ['acquire']\n",
+    "auth/jwks.json": f'{{"keys": [{{"kty": "oct", "alg": "HS256", "kid": "a", "k": "{"A" * 43}"}}]}}',
+}
 
 passed = 0
 
@@ -57,6 +70,24 @@ class Release:
         (manifest,) = self.all(kind)
         return manifest
 
+    def pods(self):
+        """Labels and spec of every kind of pod, by the name of what makes it."""
+        makers = self.all("Deployment") + self.all("StatefulSet")
+        pods = {manifest["metadata"]["name"]: manifest["spec"]["template"] for manifest in makers}
+        pods |= {manifest["metadata"]["name"]: manifest for manifest in self.all("Pod")}
+        return {name: (pod["metadata"]["labels"], pod["spec"]) for name, pod in pods.items()}
+
+    def selected(self):
+        """Which pods each thing that selects some means: kind and name, and the names of what makes them."""
+        for manifest in self.manifests:
+            spec = manifest.get("spec", {})
+            selector = spec.get("podSelector", spec.get("selector"))
+            if selector is None or manifest["apiVersion"] == OPERATOR:
+                continue
+            wanted = selector.get("matchLabels", selector).items()
+            found = {name for name, (labels, _) in self.pods().items() if wanted <= labels.items()}
+            yield f"{manifest['kind']} {manifest['metadata']['name']}", found
+
     def passwords(self):
         return [base64.b64decode(text).decode() for secret in self.all("Secret") for text in secret["data"].values()]
 
@@ -73,7 +104,7 @@ class Release:
                 continue
             own = {secret["metadata"]["name"]: secret["data"] for secret in self.all("Secret")}.get(source["name"])
             for item in source["items"]:
-                text = ELSEWHERE if own is None else base64.b64decode(own[item["key"]]).decode()
+                text = FILES.get(item["path"], ELSEWHERE) if own is None else base64.b64decode(own[item["key"]]).decode()
                 assert item["path"] not in files, f"{item['path']} is mounted twice"
                 files[item["path"]] = text
         return files
@@ -101,10 +132,56 @@ def texts(value):
 
 def judged(text, kubernetes):
     """What the schemas of Kubernetes say to manifests."""
+    manifests = [manifest for manifest in yaml.safe_load_all(text) if manifest and manifest["apiVersion"] != OPERATOR]
+    text = yaml.safe_dump_all(manifests)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
         return run("kubernetes-validate", "--kubernetes-version", kubernetes, "--strict", file.name)
+
+
+def unrestricted(spec):
+    """What the profile "restricted" of Pod Security would not allow, and what else no pod of ours may have."""
+    pod = spec.get("securityContext", {})
+    if not pod.get("runAsNonRoot") or pod.get("runAsUser", 0) == 0:
+        yield "it may be root"
+    if pod.get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        yield "it has no seccomp profile"
+    for key in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(key):
+            yield key
+    yield from (f"volume {volume}" for volume in spec.get("volumes", []) if not (volume.keys() - {"name"}) <= VOLUMES)
+    if spec.get("automountServiceAccountToken") is not False:
+        yield "it has a token of Kubernetes"
+    for container in spec["containers"] + spec.get("initContainers", []):
+        own = container.get("securityContext", {})
+        if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
+            yield "it may gain privileges"
+        if own.get("capabilities") != {"drop": ["ALL"]}:
+            yield "it has capabilities"
+        if not own.get("readOnlyRootFilesystem"):
+            yield "its root can be written"
+        if any("hostPort" in port for port in container.get("ports", [])):
+            yield "it has a port of the host"
+        if "memory" not in container.get("resources", {}).get("limits", {}):
+            yield "its memory has no limit"
+
+
+def check_restricted(spec):
+    """That a pod which is less restricted would not pass."""
+    looser = {
+        "root": {"securityContext": spec["securityContext"] | {"runAsUser": 0}},
+        "any system call": {"securityContext": spec["securityContext"] | {"seccompProfile": {"type": "Unconfined"}}},
+        "the network of the host": {"hostNetwork": True},
+        "files of the host": {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]},
+        "a token of Kubernetes": {"automountServiceAccountToken": True},
+    }
+    (container,) = spec["containers"]
+    for key in container["securityContext"]:
+        left = {other: value for other, value in container["securityContext"].items() if other != key}
+        looser[f"no {key}"] = {"containers": [container | {"securityContext": left}]}
+    for what, change in looser.items():
+        holds(f"a pod with {what} would not pass", list(unrestricted(spec | change)))
 
 
 def check_rendering(values):
@@ -123,10 +200,14 @@ def check_rendering(values):
     said = [text for manifest in release.manifests if manifest["kind"] != "Secret" for text in texts(manifest)]
     shown = [password for password in release.passwords() if any(password in text for text in said)]
     holds(f"{name}: passwords stand in the Secret alone", not shown, shown)
-    labels = release.pod["metadata"]["labels"].items()
-    selectors = [manifest["spec"]["selector"] for manifest in release.all("Service")]
-    selectors += [release.only(kind)["spec"]["selector"]["matchLabels"] for kind in ("Deployment", "PodDisruptionBudget")]
-    holds(f"{name}: every selector finds the replicas", all(selector.items() <= labels for selector in selectors))
+    selected = dict(release.selected())
+    masters = {manifest["metadata"]["name"] for manifest in release.all("StatefulSet")}
+    replicas = {release.deployment["metadata"]["name"]}
+    odd = {what: pods for what, pods in selected.items() if pods != replicas and not (pods and pods <= masters)}
+    holds(f"{name}: every selector finds replicas alone, or masters alone", not odd, odd)
+    for maker, (_, spec) in release.pods().items():
+        why = list(unrestricted(spec))
+        holds(f"{name}: {maker}: its pods are restricted", not why, why)
     code, out, err = holdfastd(release, "check")
     holds(f"{name}: holdfastd accepts its configuration", code == 0, out + err)
     code, out, err = holdfastd(release, "config")
@@ -167,7 +248,110 @@ def check_values(configs):
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     holds("every value of the schema has its place in values.yaml", schema["properties"].keys() - values == {"global"})
     everything = yaml.safe_load((CHART / "ci/everything.yaml").read_text())
-    holds("everything.yaml says everything", values.keys() - everything == {"dev"}, values.keys() - everything)
+    unsaid = values.keys() - everything
+    holds("everything.yaml says everything", unsaid == {"dev", "bundledMasters"}, unsaid)
+
+
+def check_network(name, release, grpc, admin, masters, elsewhere):
+    """Who may come in, and which ports may be called, of masters that the chart brings and of others."""
+    policy = {manifest["metadata"]["name"]: manifest["spec"] for manifest in release.all("NetworkPolicy")}
+    spec = policy[release.deployment["metadata"]["name"]]
+    comes = {rule["ports"][0]["port"]: rule.get("from", "anybody") for rule in spec["ingress"]}
+    if grpc != "anybody":
+        labels = release.only("Pod")["metadata"]["labels"].items()
+        test = comes["grpc"].pop()["podSelector"]["matchLabels"].items()
+        holds(f"{name}: helm test may come in", test and test <= labels, test)
+    holds(f"{name}: who may come in", comes == {"grpc": grpc} | ({"admin": admin} if admin else {}), comes)
+    goes = [({port["port"] for port in rule["ports"]}, rule.get("to", "anywhere")) for rule in spec["egress"]]
+    replicas, bundled = (manifest["spec"]["selector"] for manifest in (release.deployment, (release.all("PodDisruptionBudget"))[0]))
+    wanted = [({53}, "anywhere")]
+    if masters:
+        wanted.append(({"redis"}, [{"podSelector": bundled}]))
+        (rule,) = policy[f"{release.deployment['metadata']['name']}-masters"]["ingress"]
+        only = rule == {"ports": [{"port": "redis"}], "from": [{"podSelector": replicas}]}
+        holds(f"{name}: to its masters come its replicas alone", only, rule)
+    wanted += elsewhere
+    holds(f"{name}: and where they may go", goes == wanted, goes)
+
+
+def check_monitoring(release):
+    (monitor,) = release.all("ServiceMonitor")
+    services = release.all("Service")
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    found = [service for service in services if wanted <= service["metadata"]["labels"].items()]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    ports = [port["name"] for service in found for port in service["spec"]["ports"]]
+    holds("the ServiceMonitor finds the admin port of one Service", ports == [endpoint["port"]] == ["admin"], ports)
+    holds("which has replicas that are not ready, too", found[0]["spec"]["publishNotReadyAddresses"])
+    holds("and asks for /metrics", endpoint["path"] == "/metrics" and endpoint["interval"] == "30s", endpoint)
+    holds("with the labels that a Prometheus selects by", monitor["metadata"]["labels"]["release"] == "prometheus")
+    (rule,) = release.all("PrometheusRule")
+    alerts = yaml.safe_load(pathlib.Path("ops/alerts.yml").read_text())
+    holds("the PrometheusRule is ops/alerts.yml", rule["spec"] == alerts and len(alerts["groups"]) > 1)
+    jobs = {relabeling["targetLabel"]: relabeling["replacement"] for relabeling in endpoint["relabelings"]}
+    holds("whose job is that of the ServiceMonitor", f'job="{jobs["job"]}"' in str(alerts), jobs)
+
+
+def check_master(release):
+    """A real Redis takes the configuration of a bundled master."""
+    secret = next(secret for secret in release.all("Secret") if "redis.conf" in secret["data"])
+    text = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    (container,) = release.all("StatefulSet")[0]["spec"]["template"]["spec"]["containers"]
+    with tempfile.TemporaryDirectory() as folder:
+        file, port = pathlib.Path(folder, "redis.conf"), free_port()
+        file.write_text(text["redis.conf"])
+        arguments = [argument.replace("/etc/redis/redis.conf", str(file)) for argument in container["command"]]
+        with running(*arguments, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder):
+            asked = ["redis-cli", "-p", str(port), "--no-auth-warning", "-a", text["password"], "config", "get", "maxmemory-policy"]
+            soon(lambda: "noeviction" in run(*asked)[1])
+            holds("a bundled master keeps everything", "noeviction" in run(*asked)[1])
+            answer = run("redis-cli", "-p", str(port), "ping")[1]
+            holds("and asks for its password", "NOAUTH" in answer, answer)
+
+
+def check_test(releases):
+    """The command line of `helm test`, with a server that needs no TLS."""
+    port = free_port()
+    server = f"127.0.0.1:{port}"
+    with running(HOLDFASTD, "--dev", "--listen", server, "--admin-listen", f"127.0.0.1:{free_port()}"):
+        for name, release in releases.items():
+            (container,) = release.only("Pod")["spec"]["containers"]
+            (asked,) = [argument for argument in container["args"] if argument.startswith("--server=")]
+            scheme = "https" if "tls" in release.only("ConfigMap")["data"]["holdfast.toml"].split("[lease]")[0] else "http"
+            own = release.deployment["metadata"]["name"]
+            (service,) = [found for found in release.all("Service") if found["metadata"]["name"] == own]
+            place = f"--server={scheme}://{service['metadata']['name']}.default.svc:{service['spec']['ports'][0]['port']}"
+            holds(f"{name}: helm test asks its Service", asked == place, asked)
+            left_out = ("--ca=", "--cert=", "--key=", "--token-file=")
+            arguments = [argument for argument in container["args"] if not argument.startswith(left_out)]
+            arguments = [f"--server=http://{server}" if argument == asked else argument for argument in arguments]
+            arguments[arguments.index("--") + 1 :] = [HOLDFAST, "--version"]
+            code, out, err = run(HOLDFAST, *arguments)
+            holds(f"{name}: and takes a lock there", code == 0 and out.startswith("holdfast "), out + err)
+    code, _, _ = run(HOLDFAST, *arguments[:1], "--timeout=1s", *[part for part in arguments[1:] if "--timeout" not in part])
+    holds("helm test fails where nobody serves", code != 0)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(*command):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def soon(happens):
+    deadline = time.monotonic() + 15
+    while not happens() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def check_refusals():
@@ -180,6 +364,20 @@ def check_refusals():
         holds(f"refused: {case['because']}", code != 0 and case["because"] in err, err or "it is accepted")
 
 
+def make_certificate():
+    """One for itself, in place of what cert-manager makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        key, certificate = pathlib.Path(folder, "key"), pathlib.Path(folder, "certificate")
+        made = run(
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=locks"),
+            *("-keyout", key, "-out", certificate),
+        )
+        assert made[0] == 0, made
+        FILES["tls/tls.key"] = key.read_text()
+        FILES["tls/tls.crt"] = FILES["tls/ca.crt"] = certificate.read_text()
+
+
+make_certificate()
 releases, configs = {}, {}
 for values in sorted((CHART / "ci").glob("*.yaml")):
     releases[values.stem], configs[values.stem] = check_rendering(values)
@@ -187,15 +385,29 @@ check_values(configs)
 masters = {name: len(config.get("masters", [])) for name, config in configs.items()}
 holds(
     "no master is lost on the way",
-    masters == {"dev": 0, "everything": 3, "existing-secret": 3, "five-masters": 5, "units": 3},
+    masters == {"bundled": 5, "dev": 0, "everything": 3, "existing-secret": 3, "five-masters": 5, "units": 3},
     masters,
 )
 passwords = {name: len(release.passwords()) for name, release in releases.items()}
-kept = {"dev": 0, "everything": 1, "existing-secret": 0, "five-masters": 5, "units": 1}
+kept = {"bundled": 2, "dev": 0, "everything": 1, "existing-secret": 0, "five-masters": 5, "units": 1}
 holds("nor a password", passwords == kept, passwords)
-holds("the chart keeps no password that it is not given", not releases["existing-secret"].all("Secret"))
+holds("the chart keeps no password of masters that it does not bring", not releases["existing-secret"].all("Secret"))
 probe = {name: release.container["readinessProbe"] for name, release in releases.items()}
 holds("readiness is the replica's, not the masters'", probe["five-masters"]["grpc"] == {"port": 7420, "service": ""})
 holds("with TLS it is asked over HTTP", probe["everything"]["httpGet"] == {"path": "/readyz", "port": "admin"})
+check_network("bundled", releases["bundled"], "anybody", None, True, [])
+everything = yaml.safe_load((CHART / "ci/everything.yaml").read_text())["networkPolicy"]
+inside = [({4317, 6380, 6381}, everything["egressTo"])]
+check_network("everything", releases["everything"], everything["grpcFrom"], everything["adminFrom"], False, inside)
+holds("without networkPolicy there is none", not releases["five-masters"].all("NetworkPolicy"))
+(scaler,) = releases["bundled"].all("HorizontalPodAutoscaler")
+scaled = releases["bundled"].deployment
+target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": scaled["metadata"]["name"]}
+holds("the autoscaler means the Deployment", scaler["spec"]["scaleTargetRef"] == target, scaler["spec"])
+holds("which then says no number of its own", "replicas" not in scaled["spec"])
+check_restricted(scaled["spec"]["template"]["spec"])
+check_monitoring(releases["everything"])
+check_master(releases["bundled"])
+check_test(releases)
 check_refusals()
 print(f"chart: {passed} passed, 0 failed")

@@ -3,7 +3,10 @@
 set -euo pipefail
 source "$(dirname "$0")/../setup/lib.sh"
 
+tests/setup/redis.sh
 tests/setup/helm.sh
 tests/setup/kubernetes-validate.sh
 cargo build --locked --quiet --package holdfast-server --bin holdfastd
-timeout 300 .tools/python/bin/python tests/chart/chart.py "${CARGO_TARGET_DIR:-target}/debug/holdfastd"
+cargo build --locked --quiet --package holdfast-client --features cli --bin holdfast
+built=${CARGO_TARGET_DIR:-target}/debug
+timeout 300 .tools/python/bin/python tests/chart/chart.py "$built/holdfastd" "$built/holdfast"

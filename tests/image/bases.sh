@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the build arguments that name the Dockerfile's base images: none where they can be pulled. Where no registry
-# gives them, stand-ins are made once, under names of their own, from Debian's packages and the Rust of this machine.
+# Prints the build argument that names the Dockerfile's base image: none where it can be pulled. Where no registry gives it,
+# a stand-in is made once, under a name of its own, from Debian's packages and the Rust of this machine.
 set -euo pipefail
 source "$(dirname "$0")/../setup/lib.sh"
 suite=bookworm
@@ -20,9 +20,8 @@ filled() {
     as_root buildah umount "$container" >/dev/null
 }
 
-# Rust first: without its base the other one is of no use.
-if pulled rust:1-$suite && pulled debian:$suite-slim; then exit 0; fi
-note "the base images cannot be pulled here; stand-ins take their place"
+if pulled rust:1-$suite; then exit 0; fi
+note "the base image cannot be pulled here; a stand-in takes its place"
 
 if ! here "$debian"; then
     note "making $debian (half a minute, once)"
@@ -49,4 +48,3 @@ if ! here "$rust"; then
 fi
 
 echo "--build-arg=RUST_IMAGE=$rust"
-echo "--build-arg=DEBIAN_IMAGE=$debian"

@@ -38,3 +38,23 @@ pypi_install() {
     .tools/python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: "$@"
     ln -sf "../python/bin/$tool" ".tools/bin/$tool"
 }
+
+# npm_install SOURCE FOLDER SCRIPT TOOL: a program and its packages from npm into .tools/FOLDER, unless it is the same
+# there, and links it into .tools/bin. Without npm it only says so, except in CI, where a test that cannot run is a failure.
+npm_install() {
+    local source=$1 target=.tools/$2 script=$3 tool=$4 hint
+    if diff -rq --exclude=node_modules --exclude=.package-lock.json "$source" "$target" >/dev/null 2>&1; then return; fi
+    if ! have npm; then
+        hint="$tool is left out: install npm, and it is installed here"
+        [ "${CI:-}" != true ] || die "$hint"
+        say "$hint"
+        return
+    fi
+    say "installing $tool into .tools"
+    rm -rf "$target"
+    mkdir -p "$target" .tools/bin
+    cp "$source/package.json" "$source/package-lock.json" "$target/"
+    (cd -P "$target" && npm ci --no-audit --no-fund --loglevel=error >/dev/null)
+    cp "$source/$script" "$target/"
+    ln -sf "../$2/$script" ".tools/bin/$tool"
+}

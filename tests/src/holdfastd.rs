@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::process::Process;
 use crate::redis_server::RedisServer;
 use crate::wall_clock::WallClock;
 
+/// Beside the process, in a folder of its own.
+const CONFIG_FILE: &str = "holdfastd.toml";
 /// How long a replica may take until /healthz answers.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a replica may take to end after SIGTERM: the default `drain_timeout`, and some.
@@ -171,6 +173,11 @@ impl Holdfastd {
     /// Where it serves HTTP for operators.
     pub fn admin_address(&self) -> SocketAddr {
         ports::loopback(self.ports.admin)
+    }
+
+    /// The file it was given, for tests that change it.
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.path().join(CONFIG_FILE)
     }
 
     /// Its process, for its id, its output and other signals.
@@ -343,7 +350,7 @@ fn arguments(options: &HoldfastdOptions, directory: &Path) -> Result<Vec<OsStrin
     config.extend(options.masters.iter().map(MasterConfig::toml));
     let mut args = Vec::new();
     if !config.is_empty() {
-        let file = directory.join("holdfastd.toml");
+        let file = directory.join(CONFIG_FILE);
         fs::write(&file, config)?;
         args.extend(["--config".into(), file.into()]);
     }

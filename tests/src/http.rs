@@ -15,17 +15,28 @@ pub struct HttpResponse {
     pub body: String,
 }
 
-/// HTTP/1.0: the end of the connection is the end of the body, and nothing comes in chunks.
+/// One without headers of its own.
 pub async fn request(
     address: SocketAddr,
     method: &str,
     path: &str,
     body: &str,
 ) -> Result<HttpResponse> {
+    request_with(address, (method, path), &[("Host", &address.to_string())], body).await
+}
+
+/// HTTP/1.0: the end of the connection is the end of the body, and nothing comes in chunks.
+pub async fn request_with(
+    address: SocketAddr,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<HttpResponse> {
     let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request =
+        format!("{method} {path} HTTP/1.0\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(request.as_bytes()).await?;
     let mut response = Vec::new();

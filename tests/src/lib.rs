@@ -14,12 +14,14 @@ pub mod cluster;
 pub mod calls;
 pub mod cli;
 pub mod contest;
+pub mod guarded;
 pub mod holdfastd;
 pub mod redis_bench;
 pub mod redis_server;
 pub mod redlock;
 pub mod sentinel;
 pub mod streams;
+pub mod tokens;
 pub mod unit;
 
 pub mod certs;
@@ -29,6 +31,7 @@ pub mod proxy;
 pub mod wall_clock;
 
 pub mod binaries;
+pub mod browser;
 pub mod http;
 pub mod ports;
 pub mod process;

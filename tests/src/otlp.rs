@@ -47,6 +47,8 @@ pub struct Exported {
     pub said: usize,
     /// What its events are called, and when they were, since the epoch.
     pub events: Vec<(String, Duration)>,
+    /// The traces and ids of the spans that it has links to.
+    pub links: Vec<(String, String)>,
     /// When it began and ended, since the epoch.
     pub time: (Duration, Duration),
     /// Is it marked as an error?
@@ -156,6 +158,7 @@ impl TraceService for Sink {
 fn exported(span: &Span, resource: &BTreeMap<String, String>) -> Exported {
     let time = Duration::from_nanos;
     let events = span.events.iter().map(|event| (event.name.clone(), time(event.time_unix_nano)));
+    let links = span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id)));
     let status = span.status.as_ref().map(|status| status.code());
     Exported {
         trace: hex(&span.trace_id),
@@ -166,6 +169,7 @@ fn exported(span: &Span, resource: &BTreeMap<String, String>) -> Exported {
         attributes: table(&span.attributes),
         said: span.attributes.len(),
         events: events.collect(),
+        links: links.collect(),
         time: (time(span.start_time_unix_nano), time(span.end_time_unix_nano)),
         is_error: status == Some(StatusCode::Error),
         resource: resource.clone(),

@@ -447,6 +447,8 @@ impl World {
                     }
                     // The replica counts it as unknown; whatever answers later is still heard.
                     Output::Overdue(..) => {}
+                    // For whoever measures.
+                    Output::Renewed { .. } => {}
                     Output::Reset(master) => {
                         *self.generations.entry((replica, master)).or_default() += 1;
                         self.schedule(

@@ -1,6 +1,6 @@
 //! What a master must be for its vote to count, and how an operator learns that it is not: credentials,
 //! permissions, TLS, duplicates, replicas, eviction, a deployment that is configured differently; and the
-//! operator's two commands, `bootstrap` and `accept-config`.
+//! operator's commands, `bootstrap`, `accept-config` and `health`.
 //!
 //! Deliberately absent: everything that changes while locks are held.
 
@@ -527,4 +527,22 @@ async fn grpc_over_tls_demands_a_certificate_of_the_authority() {
         let acquired = replica.await.unwrap().acquire("r", "a", TTL, ONCE).await;
         assert_eq!(acquired.is_ok(), served, "{acquired:?}");
     }
+}
+
+#[tokio::test]
+async fn health_asks_the_replica_and_its_exit_code_is_the_answer() {
+    let options = HoldfastdOptions { args: vec!["--dev".to_owned()], ..Default::default() };
+    let mut replica = Holdfastd::start(options).await.expect("it starts");
+    replica.wait_readyz(200, "ready").await.expect("ready");
+    let asks = HoldfastdOptions {
+        env: vec![("HOLDFAST_ADMIN__LISTEN".to_owned(), replica.admin_address().to_string())],
+        ..Default::default()
+    };
+    let up = Holdfastd::run("health", &asks).await.expect("it runs");
+    assert!(up.status.success() && up.lines[0] == "ready", "{up:#?}");
+
+    replica.kill().expect("it ends");
+    let gone = Holdfastd::run("health", &asks).await.expect("it runs");
+    assert_eq!(gone.status.code(), Some(1), "{gone:#?}");
+    assert!(gone.lines[0].starts_with("holdfastd: cannot ask "), "{gone:#?}");
 }

@@ -74,6 +74,7 @@ pub(super) async fn renew(client: &Client, tenure: &Tenure) {
                 tracing::warn!(resource = tenure.resource, %error, "a renewal failed, trying again");
                 tenure.endangered(match error {
                     Error::NoQuorum { .. } => Risk::NoQuorum,
+                    Error::Unauthenticated(_) | Error::PermissionDenied(_) => Risk::Denied,
                     _ => Risk::Unreachable,
                 });
             }

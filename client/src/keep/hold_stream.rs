@@ -7,11 +7,11 @@ use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::{HoldHeartbeat, HoldRelease, HoldRequest, HoldResponse, HoldStart};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::clock::Moment;
 use crate::replicas::Route;
+use crate::token::Channel;
 
 /// A connection that takes no more than this has stalled; what does not fit is not sent.
 const UNSENT: usize = 16;

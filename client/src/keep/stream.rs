@@ -209,6 +209,8 @@ impl Keeping {
             Error::Superseded if self.seeks.is_some() => {}
             // Somebody else goes on with this lease: not for this holder.
             Error::Superseded => return self.tenure.lose(LossReason::Taken),
+            // The policy has changed, and may change back before the deadline.
+            Error::PermissionDenied(_) => self.tenure.endangered(Risk::Denied),
             _ if leaves_the_lease(status) => self.tenure.endangered(Risk::Unreachable),
             // The server may see the same as the end of this client, and give the lock back after its
             // grace, counted from a moment that is not known here: at the earliest from the last one at
@@ -288,6 +290,9 @@ impl Keeping {
         match (&failure, &error) {
             (_, Error::Lost(reason)) => return self.tenure.lose(*reason),
             (_, Error::NoQuorum { .. }) => self.tenure.endangered(Risk::NoQuorum),
+            (_, Error::Unauthenticated(_) | Error::PermissionDenied(_)) => {
+                self.tenure.endangered(Risk::Denied);
+            }
             // It may have been granted, and taken for this client's end.
             (Failure::Status(status), _)
                 if error::reason_of(status).is_none() && !error::was_never_sent(status) =>
@@ -352,6 +357,11 @@ impl Keeping {
 
 /// The server ended the stream by itself, and leaves the lease to its ttl (docs/adr/0007).
 fn leaves_the_lease(status: &Status) -> bool {
-    let kept = [reason::SERVER_DRAINING, reason::INVALID_ARGUMENT, reason::MALFORMED_MESSAGE];
+    let kept = [
+        reason::SERVER_DRAINING,
+        reason::INVALID_ARGUMENT,
+        reason::MALFORMED_MESSAGE,
+        reason::PERMISSION_DENIED,
+    ];
     error::reason_of(status).is_some_and(|reason| kept.contains(&reason))
 }

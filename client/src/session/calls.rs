@@ -10,13 +10,13 @@ use holdfast_proto::v1::session_response::Result as Outcome;
 use prost_types::Duration;
 use tokio::runtime::Handle;
 use tonic::Code;
-use tonic::transport::Channel;
 
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::session::answer::refused;
 use crate::session::stream::SessionStream;
+use crate::token::Channel;
 
 /// A year, more than any ttl: the end of a stream leaves its leases to their ttl. They are renewed over the
 /// next one, through whatever replica.

@@ -13,10 +13,10 @@ use holdfast_proto::v1::{
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::session::waiting::Waiting;
+use crate::token::Channel;
 
 /// What a call comes to: what its answer says, or how the stream ended before it had one.
 pub(super) type Answer = Result<Option<Outcome>, Status>;

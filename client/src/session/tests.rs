@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use crate::client::ReleaseOutcome;
 use crate::error::Error;
 use crate::lock::Lock;
+use crate::loss::Risk;
 use server::{Scene, Session, lease};
 
 /// Longer than anything takes, so that nothing hangs.
@@ -182,12 +183,33 @@ async fn what_an_answer_refuses_is_said_to_its_caller_alone() {
     };
     session.answer(sequence, Outcome::Error(error));
     let error = refused.await.unwrap().unwrap_err();
-    assert!(
-        matches!(&error, Error::Refused { reason, .. } if reason == reason::PERMISSION_DENIED),
-        "{error:?}"
-    );
+    assert!(matches!(&error, Error::PermissionDenied(_)), "{error:?}");
     session.grant(held_as, asked, 7);
     assert!(held.await.unwrap().unwrap().is_valid());
+}
+
+/// The policy may be put right before the deadline, or the token replaced.
+#[tokio::test]
+async fn a_renewal_that_is_denied_is_said_and_tried_again() {
+    let mut scene = Scene::start().await;
+    let taking = tokio::spawn(scene.lock("r").ttl(BOUND / 5).acquire());
+    let mut session = scene.session().await;
+    let (sequence, asked) = session.asked_to_acquire().await;
+    session.grant(sequence, asked.clone(), 7);
+    let guard = taking.await.unwrap().unwrap();
+    let (sequence, Asked::Extend(_)) = session.asked().await else { panic!("no extend") };
+    let error = v1::LeaseError {
+        code: Code::PermissionDenied.into(),
+        reason: reason::PERMISSION_DENIED.to_owned(),
+        ..v1::LeaseError::default()
+    };
+    session.answer(sequence, Outcome::Error(error));
+    assert_eq!(guard.at_risk().await, Risk::Denied);
+    let (sequence, Asked::Extend(_)) = session.asked().await else { panic!("no extend") };
+    let lease = Some(lease(asked, 7));
+    session.answer(sequence, Outcome::Extended(v1::ExtendResponse { lease }));
+    guard.renewed().await.unwrap();
+    assert!(guard.is_valid());
 }
 
 /// One timer serves all: it must not sleep until the first one that it was set for.

@@ -21,9 +21,41 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "holdfast.labels" -}}
 {{ include "holdfast.selector" . }}
+{{ include "holdfast.labelsOnly" . }}
+{{- end }}
+
+{{/* Masters and tests have names of their own, so that no Service takes them for replicas. */}}
+{{- define "holdfast.masters" -}}
+app.kubernetes.io/name: {{ include "holdfast.name" . }}-master
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "holdfast.tests" -}}
+app.kubernetes.io/name: {{ include "holdfast.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "holdfast.labelsOnly" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Of every pod and container: what the profile "restricted" of Pod Security asks for, and a root that is read-only. */}}
+{{- define "holdfast.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "holdfast.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
 {{- end }}
 
 {{- define "holdfast.image" -}}
@@ -50,20 +82,64 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- range .Values.masters }}{{ if .password }}yes{{ end }}{{ end }}
 {{- end }}
 
+{{/* The masters of the configuration, as JSON: those that are listed, or those that the chart brings. */}}
+{{- define "holdfast.configured" -}}
+{{- $masters := .Values.masters }}
+{{- if .Values.bundledMasters.enabled }}
+{{- range $number := untilStep 1 (int .Values.bundledMasters.count | add1 | int) 1 }}
+{{- $service := printf "%s-master-%d" (include "holdfast.fullname" $) $number }}
+{{- $secret := dict "name" (printf "%s-masters" (include "holdfast.fullname" $)) "key" "password" }}
+{{- $masters = append $masters (dict "name" (printf "bundled-%d" $number) "url" (printf "redis://%s:6379" $service) "existingSecret" $secret) }}
+{{- end }}
+{{- end }}
+{{- toJson (dict "masters" $masters) }}
+{{- end }}
+
 {{/* What no schema can say. */}}
 {{- define "holdfast.validate" -}}
 {{- $values := .Values }}
 {{- if and $values.dev $values.masters }}
 {{- fail "dev brings three in-memory masters of its own: leave out masters, or dev" }}
 {{- end }}
-{{- if and (not $values.dev) (not $values.masters) }}
+{{- if and $values.bundledMasters.enabled (gt (len (include "holdfast.fullname" .)) 43) }}
+{{- fail (printf "bundledMasters: %s is a name of more than 43 characters, too long for StatefulSets: give a fullnameOverride" (include "holdfast.fullname" .)) }}
+{{- end }}
+{{- if and $values.bundledMasters.enabled (or $values.dev $values.masters) }}
+{{- fail "bundledMasters brings masters of its own: leave out masters and dev, or bundledMasters" }}
+{{- end }}
+{{- if and (not $values.dev) (not $values.masters) (not $values.bundledMasters.enabled) }}
 {{- fail "no masters: list independent Redis masters under `masters`, or try it without any: --set dev=true" }}
+{{- end }}
+{{- if $values.autoscaling.enabled }}
+{{- if or $values.dev (not (kindIs "invalid" $values.replicas)) }}
+{{- fail "autoscaling decides how many replicas there are: leave out replicas and dev, or autoscaling" }}
+{{- end }}
+{{- if gt (int $values.autoscaling.minReplicas) (int $values.autoscaling.maxReplicas) }}
+{{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" }}
+{{- end }}
+{{- if not (((($values.resources).requests)).cpu) }}
+{{- fail "autoscaling needs resources.requests.cpu: its target is a share of that" }}
+{{- end }}
 {{- end }}
 {{- if and $values.dev (gt (include "holdfast.replicas" . | int) 1) }}
 {{- fail "dev keeps its masters in the memory of one replica: a second one would grant the same locks again. Leave out replicas, or list masters" }}
 {{- end }}
 {{- if and $values.tls.clientCa (not $values.tls.secretName) }}
 {{- fail "tls.clientCa needs tls.secretName: the Secret with ca.crt beside the server's certificate" }}
+{{- end }}
+{{- with $values.auth }}
+{{- if and (or .tokens .policy .jwt.jwks) (not .existingSecret) }}
+{{- fail "auth names keys of a Secret: auth.existingSecret must say of which" }}
+{{- end }}
+{{- if and .existingSecret (not (or .tokens .policy .jwt.jwks)) }}
+{{- fail "auth.existingSecret without a key: say which one is tokens, policy or jwt.jwks" }}
+{{- end }}
+{{- if and .jwt.jwks (not .jwt.audience) }}
+{{- fail "auth.jwt.jwks needs auth.jwt.audience: tokens for others are not for us" }}
+{{- end }}
+{{- if and .policy (not .tokens) (not .jwt.jwks) (not $values.tls.clientCa) }}
+{{- fail "auth.policy is about callers, and nobody is asked who they are: give auth.tokens, auth.jwt.jwks or tls.clientCa" }}
+{{- end }}
 {{- end }}
 {{- if and (not $values.serviceAccount.create) (not $values.serviceAccount.name) }}
 {{- fail "serviceAccount.create is false: serviceAccount.name must say which one exists" }}
@@ -129,6 +205,31 @@ tls = { cert = "/etc/holdfast/tls/tls.crt", key = "/etc/holdfast/tls/tls.key"{{ 
 {{- end }}
 {{- end }}
 
+{{- with .Values.auth }}
+{{- if .existingSecret }}
+
+[auth]
+{{- if .tokens }}
+tokens_file = "/etc/holdfast/auth/tokens.toml"
+{{- end }}
+{{- if .policy }}
+policy_file = "/etc/holdfast/auth/policy.toml"
+{{- end }}
+{{- with .jwt }}
+{{- if .jwks }}
+
+[auth.jwt]
+jwks_file = "/etc/holdfast/auth/jwks.json"
+{{- with .issuer }}
+issuer = {{ quote . }}
+{{- end }}
+audience = {{ quote .audience }}
+leeway = {{ quote .leeway }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 [lease]
 {{- range $key := list "default_ttl" "min_ttl" "max_ttl" "max_wait" "max_hold" }}
 {{- with get $config.lease $key }}
@@ -141,7 +242,12 @@ drift = {{ $config.lease.drift }}
 clock_skew = {{ quote $config.quorum.clock_skew }}
 
 [limits]
-{{- range $key, $limit := $config.limits }}
+{{- range $key, $limit := omit $config.limits "per_identity" }}
+{{ $key }} = {{ if kindIs "string" $limit }}{{ quote $limit }}{{ else }}{{ int64 $limit }}{{ end }}
+{{- end }}
+
+[limits.per_identity]
+{{- range $key, $limit := $config.limits.per_identity }}
 {{ $key }} = {{ int64 $limit }}
 {{- end }}
 
@@ -157,7 +263,7 @@ filter = {{ quote $config.log.filter }}
 otlp_endpoint = {{ quote . }}
 {{- end }}
 sample_ratio = {{ $config.telemetry.sample_ratio }}
-{{- range $master := .Values.masters }}
+{{- range $master := (include "holdfast.configured" . | fromJson).masters }}
 {{- $folder := printf "/etc/holdfast/masters/%s" .name }}
 
 [[masters]]

@@ -149,7 +149,7 @@ impl Queue {
     pub(crate) fn first_waiters(&self, most: usize) -> Vec<Waiter> {
         let waiting = self.entries.values().filter(|entry| entry.patient).take(most);
         let waiter = |entry: &Entry| Waiter {
-            holder: Arc::clone(&entry.claim.info.holder),
+            info: entry.claim.info.clone(),
             since: entry.since,
             until: entry.soft,
         };

@@ -1,5 +1,6 @@
-//! The routes: `/healthz`, `/readyz`, `/metrics`.
+//! The port, and what is open to everybody on it: `/healthz`, `/readyz`, `/metrics`.
 
+use super::dashboard::Dashboard;
 use super::readiness::{Readiness, Report};
 use axum::Router;
 use axum::extract::State;
@@ -10,6 +11,7 @@ use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use std::io;
+use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -30,12 +32,19 @@ pub struct Admin {
 pub async fn serve(
     listener: TcpListener,
     admin: Admin,
+    dashboard: Dashboard,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(admin)).with_graceful_shutdown(shutdown).await
+    let router = router(admin).merge(dashboard.router());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let ending = async move {
+        shutdown.await;
+        dashboard.close();
+    };
+    axum::serve(listener, service).with_graceful_shutdown(ending).await
 }
 
-/// The routes.
+/// The routes, without the dashboard.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(healthz))

@@ -197,6 +197,7 @@ mod tests {
             clock_fits: true,
             resting: None,
             waiters: 0,
+            longest_queue: 0,
             leases: 0,
             live: Live::default(),
             masters: states.into_iter().map(view).collect(),

@@ -20,6 +20,8 @@ Examples:
       everything else: TLS, passwords, limits
   holdfastd check --config holdfast.toml
       is this file good? Exit code 0 or 64
+  holdfastd health
+      is the replica on this machine ready? Exit code 0 or 1
   HOLDFAST_LEASE__MAX_TTL=30s holdfastd config --config holdfast.toml
       what would be used, secrets masked
 
@@ -85,6 +87,15 @@ pub enum Command {
     Check,
     /// Print the effective configuration as TOML, secrets masked
     Config,
+    /// Ask the replica on this machine whether it is ready, and exit: 0 if it is, 1 with the reason if not
+    ///
+    /// It asks the admin port of the same configuration; nothing else of it need be complete.
+    Health,
+    /// Make a bearer token: the token for its bearer, and the entry with its hash for auth.tokens_file
+    Token {
+        /// Whose it is; callers with it are `token:NAME`
+        name: String,
+    },
     /// Once, for brand new masters: let them vote at once, without the first quarantine
     ///
     /// Acts only if every master answers and none holds any key of Holdfast.
@@ -206,6 +217,7 @@ mod tests {
         assert_eq!(flags.log_format.as_deref(), Some("json"));
         assert_eq!(flags.log_filter.as_deref(), Some("debug"));
         assert_eq!(parse("config").unwrap().command, Some(Command::Config));
+        assert_eq!(parse("health").unwrap().command, Some(Command::Health));
         let accept = Command::AcceptConfig { dry_run: false };
         assert_eq!(parse("accept-config").unwrap().command, Some(accept));
     }

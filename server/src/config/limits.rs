@@ -1,8 +1,11 @@
 //! What is bounded: section `[limits]`. Each default is named beside its why.
 
 use super::problem::Problems;
-use super::raw::{Count, RawLimits};
+use super::raw::{Count, RawLimits, RawPerIdentity};
+use super::span::Span;
 use holdfast_engine::MAX_WAITERS;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// Long enough for a path; each lock carries it on every master.
 const MAX_RESOURCE_BYTES: usize = 512;
@@ -17,6 +20,15 @@ const MAX_MESSAGE_BYTES: usize = 65_536;
 const MAX_CONCURRENT_STREAMS: u32 = 20_000;
 /// Ten thousand idle streams are normal; ten times as many are somebody's leak.
 const MAX_STREAMS: usize = 100_000;
+
+/// As many as idle streams that are normal, each on a connection of its own, and twice that.
+const MAX_CONNECTIONS: usize = 20_000;
+/// Ten full queues; each waiter costs about a kilobyte.
+const MAX_TOTAL_WAITERS: usize = 100_000;
+/// Whoever connects and says nothing does not stay.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A shorter one would end connections faster than their Holds could go elsewhere.
+const MIN_CONNECTION_AGE: Duration = Duration::from_secs(60);
 
 /// What a request holds besides resource, holder and metadata: ids, durations, framing of entries.
 const REST_OF_MESSAGE_BYTES: usize = 1_024;
@@ -38,54 +50,114 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
     /// KeepAlive, Hold, WatchLeader and Session streams open on one replica.
     pub max_streams: usize,
+    /// Waiters of all resources on one replica.
+    pub max_total_waiters: usize,
+    /// Leases acquired through one replica that have not ended.
+    pub max_leases: Option<NonZeroU32>,
+    /// Calls and messages on streams, of all callers of one replica.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Connections to one replica.
+    pub max_connections: usize,
+    /// The same, of one IP address.
+    pub max_connections_per_address: Option<NonZeroU32>,
+    /// An older connection is asked to go, and its calls may end; `None`: it may stay.
+    pub max_connection_age: Option<Duration>,
+    /// How long TLS and the first bytes of HTTP/2 may take.
+    pub handshake_timeout: Duration,
+    /// What one identity may have of it; callers that prove none are told apart by their address.
+    pub per_identity: PerIdentity,
+}
+
+/// Bounds on one identity, on one replica; `None`: no own bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PerIdentity {
+    /// Calls and messages on streams.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Leases it acquired that have not ended.
+    pub max_leases: Option<NonZeroU32>,
+    /// Acquires and Holds that wait.
+    pub max_waiters: Option<NonZeroU32>,
+    /// Streams that are open.
+    pub max_streams: Option<NonZeroU32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::parse(&RawLimits::default(), &mut Problems::default())
+    }
 }
 
 impl Limits {
     pub(super) fn parse(raw: &RawLimits, problems: &mut Problems) -> Self {
-        let mut take = |key: &str, raw: Option<Count>, default: usize, most: u32| {
-            let value = raw.map_or(default as u64, |count| count.0);
-            if !(1..=u64::from(most)).contains(&value) {
-                problems.add(
-                    format!("limits.{key}"),
-                    format!("is {value}; it must be from 1 to {most}"),
-                );
-            }
-            value as usize
-        };
         let limits = Self {
-            max_resource_bytes: take(
+            max_resource_bytes: bounded(
                 "max_resource_bytes",
                 raw.max_resource_bytes,
                 MAX_RESOURCE_BYTES,
                 65_536,
+                problems,
             ),
-            max_holder_bytes: take(
+            max_holder_bytes: bounded(
                 "max_holder_bytes",
                 raw.max_holder_bytes,
                 MAX_HOLDER_BYTES,
                 // Three digits in the packed form of a lock.
                 999,
+                problems,
             ),
-            max_metadata_bytes: take(
+            max_metadata_bytes: bounded(
                 "max_metadata_bytes",
                 raw.max_metadata_bytes,
                 MAX_METADATA_BYTES,
                 1 << 20,
+                problems,
             ),
-            max_message_bytes: take(
+            max_message_bytes: bounded(
                 "max_message_bytes",
                 raw.max_message_bytes,
                 MAX_MESSAGE_BYTES,
                 1 << 24,
+                problems,
             ),
-            max_waiters: take("max_waiters", raw.max_waiters, MAX_WAITERS, 1_000_000),
-            max_concurrent_streams: take(
+            max_waiters: bounded("max_waiters", raw.max_waiters, MAX_WAITERS, 1_000_000, problems),
+            max_concurrent_streams: bounded(
                 "max_concurrent_streams",
                 raw.max_concurrent_streams,
                 MAX_CONCURRENT_STREAMS as usize,
                 1_000_000,
+                problems,
             ) as u32,
-            max_streams: take("max_streams", raw.max_streams, MAX_STREAMS, 10_000_000),
+            max_streams: bounded("max_streams", raw.max_streams, MAX_STREAMS, 10_000_000, problems),
+            max_total_waiters: bounded(
+                "max_total_waiters",
+                raw.max_total_waiters,
+                MAX_TOTAL_WAITERS,
+                10_000_000,
+                problems,
+            ),
+            max_leases: some("max_leases", raw.max_leases, problems),
+            requests_per_second: some("requests_per_second", raw.requests_per_second, problems),
+            max_connections: bounded(
+                "max_connections",
+                raw.max_connections,
+                MAX_CONNECTIONS,
+                1_000_000,
+                problems,
+            ),
+            max_connections_per_address: some(
+                "max_connections_per_address",
+                raw.max_connections_per_address,
+                problems,
+            ),
+            max_connection_age: age(raw.max_connection_age, problems),
+            handshake_timeout: Span::within(
+                raw.handshake_timeout,
+                HANDSHAKE_TIMEOUT,
+                Duration::from_millis(100)..=Duration::from_secs(120),
+                "limits.handshake_timeout",
+                problems,
+            ),
+            per_identity: PerIdentity::parse(&raw.per_identity, problems),
         };
         limits.check_message(problems);
         limits
@@ -112,6 +184,56 @@ impl Limits {
     }
 }
 
+impl PerIdentity {
+    fn parse(raw: &RawPerIdentity, problems: &mut Problems) -> Self {
+        Self {
+            requests_per_second: some(
+                "per_identity.requests_per_second",
+                raw.requests_per_second,
+                problems,
+            ),
+            max_leases: some("per_identity.max_leases", raw.max_leases, problems),
+            max_waiters: some("per_identity.max_waiters", raw.max_waiters, problems),
+            max_streams: some("per_identity.max_streams", raw.max_streams, problems),
+        }
+    }
+}
+
+fn bounded(
+    key: &str,
+    raw: Option<Count>,
+    default: usize,
+    most: u32,
+    problems: &mut Problems,
+) -> usize {
+    let value = raw.map_or(default as u64, |count| count.0);
+    if !(1..=u64::from(most)).contains(&value) {
+        problems.add(format!("limits.{key}"), format!("is {value}; it must be from 1 to {most}"));
+    }
+    value as usize
+}
+
+/// A bound that need not be: absent or 0.
+fn some(key: &str, raw: Option<Count>, problems: &mut Problems) -> Option<NonZeroU32> {
+    let value = raw.map_or(0, |count| count.0);
+    let number = u32::try_from(value);
+    if number.is_err() {
+        let text = format!("is {value}; it must be from 1 to {}, or 0 for no bound", u32::MAX);
+        problems.add(format!("limits.{key}"), text);
+    }
+    number.ok().and_then(NonZeroU32::new)
+}
+
+/// Absent or 0: no bound.
+fn age(raw: Option<Span>, problems: &mut Problems) -> Option<Duration> {
+    let Span(age) = raw.filter(|span| !span.0.is_zero())?;
+    if age < MIN_CONNECTION_AGE {
+        let text = "must be at least 1m, or 0s for no bound";
+        problems.add("limits.max_connection_age", text);
+    }
+    Some(age)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +255,14 @@ mod tests {
             max_waiters: 10_000,
             max_concurrent_streams: 20_000,
             max_streams: 100_000,
+            max_total_waiters: 100_000,
+            max_leases: None,
+            requests_per_second: None,
+            max_connections: 20_000,
+            max_connections_per_address: None,
+            max_connection_age: None,
+            handshake_timeout: Duration::from_secs(10),
+            per_identity: PerIdentity::default(),
         };
         assert_eq!(parse("").unwrap(), expected);
         assert_eq!(parse("max_waiters = 7").unwrap(), Limits { max_waiters: 7, ..expected });
@@ -142,6 +272,12 @@ mod tests {
     fn limits_have_limits() {
         for (toml, expected) in [
             ("max_waiters = 0", "limits.max_waiters: is 0; it must be from 1 to 1000000"),
+            (
+                "per_identity = { max_leases = 4294967296 }\nmax_connection_age = '1s'",
+                "limits.max_connection_age: must be at least 1m, or 0s for no bound\n\
+                 limits.per_identity.max_leases: is 4294967296; it must be from 1 to 4294967295, or \
+                 0 for no bound",
+            ),
             ("max_streams = 0", "limits.max_streams: is 0; it must be from 1 to 10000000"),
             (
                 "max_streams = 10000001",

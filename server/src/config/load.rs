@@ -2,10 +2,12 @@
 
 use super::args::Flags;
 use super::environment::Environment;
+use super::grpc::{Admin, Grpc};
 use super::layers::Layers;
 use super::model::{Config, MastersFrom};
 use super::problem::{ConfigErrors, Problems};
 use super::shape::shape;
+use std::net::SocketAddr;
 
 const NO_MASTERS: &str = "none is given; list them under [[masters]] in the file of --config, or give \
                           --master redis://host:6379 for each, or try --dev, which needs none";
@@ -41,10 +43,27 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, ConfigEr
     problems.or(config).map(Config::with_warnings)
 }
 
+/// Where the admin port of a replica with these flags and this environment listens. Whoever asks it may know less
+/// than the replica does, such as no masters, so nothing else need be right.
+pub fn admin_listen(flags: &Flags) -> Result<SocketAddr, ConfigErrors> {
+    listen_of(flags, &Environment::from_process())
+}
+
+fn listen_of(flags: &Flags, environment: &Environment) -> Result<SocketAddr, ConfigErrors> {
+    let (mut others, mut problems) = (Problems::default(), Problems::default());
+    let variables = environment.read(&mut others);
+    let layers = Layers::stack(flags, &variables, &mut problems);
+    let tree = layers.tree();
+    let raw = shape(tree.clone(), &mut others);
+    let admin = Admin::parse(raw.admin, &Grpc::parse(raw.grpc, &mut others), &mut problems);
+    problems.annotate(|key| layers.origin(&tree, key));
+    problems.or(admin.listen)
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::config::testing::{all, file, flags, flags_and_variables};
-    use crate::config::{LogFormat, MAX_MASTERS};
+    use crate::config::testing::{Scratch, all, file, flags, flags_and_variables};
+    use crate::config::{Args, LogFormat, MAX_MASTERS};
     use std::time::Duration;
 
     const ONE: &str = "[[masters]]\nurl = 'redis://r1'\n";
@@ -58,6 +77,26 @@ mod tests {
         assert_eq!(max_ttl("", &variable), Duration::from_secs(30));
         assert_eq!(max_ttl("--max-ttl 40s", &variable), Duration::from_secs(40));
         assert_eq!(all(&text, "--max-ttl 40s", &variable).unwrap().log.filter, "debug");
+    }
+
+    #[test]
+    fn where_the_admin_port_is_needs_no_masters() {
+        let scratch = Scratch::file("[admin]\nlisten = '0.0.0.0:1'\n[[masters]]\nurl = 'nowhere'");
+        let listen = |line: &str, variables: &[(&str, &str)]| {
+            let line = line.replace("FILE", scratch.path());
+            let words = std::iter::once("holdfastd").chain(line.split_whitespace());
+            let flags = Args::parse_line(words).unwrap().flags;
+            let listen = super::listen_of(&flags, &variables.iter().copied().collect());
+            listen.map(|listen| listen.to_string()).map_err(|errors| errors.to_string())
+        };
+        let variable = [("HOLDFAST_ADMIN__LISTEN", "0.0.0.0:2")];
+        assert_eq!(listen("health", &[]).unwrap(), "127.0.0.1:7421");
+        assert_eq!(listen("health --config FILE", &[]).unwrap(), "0.0.0.0:1");
+        assert_eq!(listen("health --config FILE", &variable).unwrap(), "0.0.0.0:2");
+        assert_eq!(listen("health --admin-listen [::]:3", &variable).unwrap(), "[::]:3");
+        let odd = listen("health", &[("HOLDFAST_ADMIN__LISTEN", "7421")]).unwrap_err();
+        assert!(odd.contains("environment variable HOLDFAST_ADMIN__LISTEN"), "{odd}");
+        assert!(listen("health --config /nowhere", &[]).unwrap_err().contains("cannot be read"));
     }
 
     #[test]

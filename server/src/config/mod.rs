@@ -18,6 +18,8 @@ mod layers;
 mod raw;
 mod shape;
 
+mod audit;
+mod auth;
 mod credentials;
 mod grpc;
 mod key_format;
@@ -46,14 +48,16 @@ mod span;
 mod testing;
 
 pub use args::{Args, Command, Flags, UsageError};
+pub use audit::Audit;
+pub use auth::{Auth, Jwt};
 pub use credentials::Credentials;
 pub use environment::Environment;
 pub use fingerprint::{Fingerprint, PROTOCOL_VERSION, differences};
 pub use grpc::{Admin, Grpc, GrpcTls};
 pub use key_format::KeyFormat;
 pub use lease::{Drift, Lease, Quorum};
-pub use limits::Limits;
-pub use load::{from_process, load};
+pub use limits::{Limits, PerIdentity};
+pub use load::{admin_listen, from_process, load};
 pub use log::{Log, LogFormat};
 pub use master::{Backend, Master, RedisEndpoint};
 pub use masters::MAX_MASTERS;

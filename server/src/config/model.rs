@@ -1,5 +1,7 @@
 //! The configuration, typed and checked: whoever holds a [`Config`] need not check it again.
 
+use super::audit::Audit;
+use super::auth::Auth;
 use super::environment::Variables;
 use super::grpc::{Admin, Grpc};
 use super::key_format::KeyFormat;
@@ -35,6 +37,10 @@ pub struct Config {
     pub quorum: Quorum,
     /// Bounds on what clients may send and open.
     pub limits: Limits,
+    /// Who callers are, and what they may do.
+    pub auth: Auth,
+    /// Where the audit log goes.
+    pub audit: Audit,
     /// How watchers are served.
     pub watch: Watch,
     /// What is logged.
@@ -68,6 +74,7 @@ impl Config {
         let key_format = KeyFormat::parse(raw.key_format, &namespace, problems);
         let grpc = Grpc::parse(raw.grpc, problems);
         let admin = Admin::parse(raw.admin, &grpc, problems);
+        let certificates = grpc.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let masters = match from {
             MastersFrom::Memory => masters::in_memory(),
             MastersFrom::List => masters::parse(raw.masters, variables, problems),
@@ -82,6 +89,8 @@ impl Config {
             lease: Lease::parse(&raw.lease, problems),
             quorum: Quorum::parse(&raw.quorum, problems),
             limits: Limits::parse(&raw.limits, problems),
+            auth: Auth::parse(raw.auth, certificates, problems),
+            audit: Audit::parse(raw.audit, problems),
             watch: Watch::parse(&raw.watch, problems),
             log: Log::parse(raw.log, problems),
             telemetry: Telemetry::parse(&raw.telemetry, problems),
@@ -117,6 +126,14 @@ impl Config {
     /// Adds what should be known of a configuration in which nothing is wrong.
     pub(super) fn with_warnings(mut self) -> Self {
         self.warnings.extend(masters::warnings(&self.params()));
+        let is_open = self.grpc.tls.is_none() && !self.grpc.listen.ip().is_loopback();
+        if self.auth.asks_for_tokens() && is_open {
+            self.warnings.push(
+                "tokens come in without TLS: whoever sees the network has them; give grpc.tls, or let \
+                 a proxy end TLS on this machine"
+                    .to_owned(),
+            );
+        }
         if self.restart_policy == RestartPolicy::Trust {
             self.warnings.push(
                 "restart_policy is trust: a master that restarts votes at once, so two holders and \

@@ -31,6 +31,10 @@ pub(super) struct RawConfig {
     #[serde(deserialize_with = "table")]
     pub(super) limits: RawLimits,
     #[serde(deserialize_with = "table")]
+    pub(super) auth: RawAuth,
+    #[serde(deserialize_with = "table")]
+    pub(super) audit: RawAudit,
+    #[serde(deserialize_with = "table")]
     pub(super) watch: RawWatch,
     #[serde(deserialize_with = "table")]
     pub(super) log: RawLog,
@@ -97,6 +101,48 @@ pub(super) struct RawLimits {
     pub(super) max_waiters: Option<Count>,
     pub(super) max_concurrent_streams: Option<Count>,
     pub(super) max_streams: Option<Count>,
+    pub(super) max_total_waiters: Option<Count>,
+    pub(super) max_leases: Option<Count>,
+    pub(super) requests_per_second: Option<Count>,
+    pub(super) max_connections: Option<Count>,
+    pub(super) max_connections_per_address: Option<Count>,
+    pub(super) max_connection_age: Option<Span>,
+    pub(super) handshake_timeout: Option<Span>,
+    #[serde(deserialize_with = "table")]
+    pub(super) per_identity: RawPerIdentity,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPerIdentity {
+    pub(super) requests_per_second: Option<Count>,
+    pub(super) max_leases: Option<Count>,
+    pub(super) max_waiters: Option<Count>,
+    pub(super) max_streams: Option<Count>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAuth {
+    pub(super) tokens_file: Option<PathBuf>,
+    pub(super) policy_file: Option<PathBuf>,
+    #[serde(deserialize_with = "some_table")]
+    pub(super) jwt: Option<RawJwt>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawJwt {
+    pub(super) jwks_file: Option<PathBuf>,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) leeway: Option<Span>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAudit {
+    pub(super) file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize, Serialize)]

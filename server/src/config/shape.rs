@@ -123,7 +123,7 @@ mod tests {
             (
                 "[\"\"]",
                 "\"\": unknown key; known here: restart_policy, key_format, namespace, grpc, \
-                       admin, lease, quorum, limits, watch, log, telemetry, masters",
+                       admin, lease, quorum, limits, auth, audit, watch, log, telemetry, masters",
             ),
             ("[watch]\npoll = '5s'", "watch.poll: unknown key; known here: poll_interval"),
             (
@@ -133,7 +133,7 @@ mod tests {
             (
                 "colour = 1",
                 "colour: unknown key; known here: restart_policy, key_format, namespace, \
-                            grpc, admin, lease, quorum, limits, watch, log, telemetry, \
+                            grpc, admin, lease, quorum, limits, auth, audit, watch, log, telemetry, \
                             masters",
             ),
             (

@@ -3,6 +3,7 @@
 //! What is printed is the shape that is read, so that it can be a configuration file again, once
 //! the secrets are put back.
 
+use super::auth::Auth;
 use super::credentials::Credentials;
 use super::grpc::Grpc;
 use super::lease::Lease;
@@ -10,13 +11,15 @@ use super::limits::Limits;
 use super::master::{Backend, Master, RedisEndpoint};
 use super::model::Config;
 use super::raw::{
-    Count, Decimal, RawAdmin, RawConfig, RawGrpc, RawGrpcTls, RawLease, RawLimits, RawLog,
-    RawMaster, RawMasterTls, RawQuorum, RawSentinel, RawTelemetry, RawWatch,
+    Count, Decimal, RawAdmin, RawAudit, RawAuth, RawConfig, RawGrpc, RawGrpcTls, RawJwt, RawLease,
+    RawLimits, RawLog, RawMaster, RawMasterTls, RawPerIdentity, RawQuorum, RawSentinel,
+    RawTelemetry, RawWatch,
 };
 use super::span::Span;
 use super::telemetry::{OtlpEndpoint, Telemetry};
 use super::tls::MasterTls;
 use super::unit::{Primary, RedisUnit};
+use std::num::NonZeroU32;
 
 const DEV: &str = "# --dev: three in-memory masters\n";
 
@@ -31,6 +34,8 @@ pub fn effective(config: &Config) -> String {
         lease: lease(&config.lease),
         quorum: RawQuorum { clock_skew: Some(Span(config.quorum.clock_skew)) },
         limits: limits(&config.limits),
+        auth: auth(&config.auth),
+        audit: RawAudit { file: config.audit.file.clone() },
         watch: RawWatch { poll_interval: Some(Span(config.watch.poll_interval)) },
         log: RawLog { format: Some(config.log.format), filter: Some(config.log.filter.clone()) },
         telemetry: telemetry(&config.telemetry),
@@ -74,6 +79,37 @@ fn limits(limits: &Limits) -> RawLimits {
         max_waiters: count(limits.max_waiters),
         max_concurrent_streams: Some(Count(u64::from(limits.max_concurrent_streams))),
         max_streams: count(limits.max_streams),
+        max_total_waiters: count(limits.max_total_waiters),
+        max_leases: number(limits.max_leases),
+        requests_per_second: number(limits.requests_per_second),
+        max_connections: count(limits.max_connections),
+        max_connections_per_address: number(limits.max_connections_per_address),
+        max_connection_age: Some(Span(limits.max_connection_age.unwrap_or_default())),
+        handshake_timeout: Some(Span(limits.handshake_timeout)),
+        per_identity: RawPerIdentity {
+            requests_per_second: number(limits.per_identity.requests_per_second),
+            max_leases: number(limits.per_identity.max_leases),
+            max_waiters: number(limits.per_identity.max_waiters),
+            max_streams: number(limits.per_identity.max_streams),
+        },
+    }
+}
+
+/// 0: none.
+fn number(limit: Option<NonZeroU32>) -> Option<Count> {
+    Some(Count(limit.map_or(0, |limit| limit.get().into())))
+}
+
+fn auth(auth: &Auth) -> RawAuth {
+    RawAuth {
+        tokens_file: auth.tokens_file.clone(),
+        policy_file: auth.policy_file.clone(),
+        jwt: auth.jwt.as_ref().map(|jwt| RawJwt {
+            jwks_file: Some(jwt.jwks_file.clone()),
+            issuer: jwt.issuer.clone(),
+            audience: Some(jwt.audience.clone()),
+            leeway: Some(Span(jwt.leeway)),
+        }),
     }
 }
 
@@ -166,6 +202,9 @@ mod tests {
                     [limits]\nmax_streams = 7\n[watch]\npoll_interval = '1500ms'\n\
                     [telemetry]\notlp_endpoint = 'https://[::1]:4317/'\nsample_ratio = 0.5\n\
                     [grpc]\ntls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
+                    [limits.per_identity]\nmax_leases = 3\n\
+                    [auth]\ntokens_file = 'PEM'\npolicy_file = 'PEM'\n\
+                    [auth.jwt]\njwks_file = 'PEM'\nissuer = 'i'\naudience = 'a'\nleeway = '5s'\n\
                     [[masters]]\nname = 'a'\nurl = 'rediss://[::1]:1/2'\ncommand_timeout = '5ms'\n\
                     tls = { ca = 'PEM', cert = 'PEM', key = 'PEM', server_name = 's' }\n\
                     [[masters]]\nurl = 'redis://r2'\n\

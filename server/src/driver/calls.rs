@@ -51,6 +51,11 @@ impl Calls {
         self.under_way.len()
     }
 
+    /// Ready, if the next message may be read.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.handle.poll_room(cx)
+    }
+
     /// Has a call served.
     pub fn begin(&mut self, call: Call) -> Result<CallId, Closed> {
         let id = CallId(self.handle.last_id.fetch_add(1, Ordering::Relaxed));

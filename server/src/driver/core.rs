@@ -3,19 +3,23 @@
 //!
 //! Deliberately absent: clocks, timers, tasks, and decisions, which are the engine's.
 
+use super::backlog::Backlog;
 use super::calls::Caller;
 use super::handle::{Handle, Message};
+use super::history::History;
 use super::outbox::Teller;
+use super::slot::{Batch, Slot};
 use super::watch::{Hub, Joined, Views};
+use super::witness::{Seen, Witness};
 use crate::clock::Trust;
 use crate::masters::{Connection, Event, Link};
-use crate::telemetry::{self, Rounds, Traces};
+use crate::telemetry::{self, Traces};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use holdfast_engine::{
-    Answer, Ask, Ballot, CallId, Down, HoldEvent, Instant, MasterId, Now, Output, Params, Replica,
-    Reply, Request, Resource,
+    Answer, Ballot, CallId, Down, HoldEvent, Instant, MasterId, Now, Output, Params, Replica,
+    Request, Resource,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -30,17 +34,18 @@ use tracing::{info, warn};
 pub struct Core {
     replica: Replica,
     incoming: UnboundedReceiver<Message>,
+    backlog: Backlog,
     slots: Vec<Slot>,
     in_flight: FuturesUnordered<BoxFuture<'static, Batch>>,
-    waiting: HashMap<CallId, Caller>,
-    holds: HashMap<CallId, Teller>,
+    waiting: HashMap<CallId, (Caller, Seen)>,
+    holds: HashMap<CallId, (Teller, Seen)>,
     hub: Hub,
     draining: watch::Sender<bool>,
     subscriptions: BTreeSet<Resource>,
     drained: Vec<oneshot::Sender<()>>,
     trust: Trust,
-    /// Who wants to know what becomes of asks hears it here.
-    rounds: Rounds,
+    /// Who wants to know what becomes of calls and asks hears it here.
+    witness: Witness,
 }
 
 /// What a caller or a master says.
@@ -62,27 +67,6 @@ pub enum LinkEvent {
     Happened(Event),
 }
 
-/// The way to one master.
-struct Slot {
-    name: String,
-    link: Option<Box<dyn Link>>,
-    /// Replies of an earlier connection are nobody's.
-    generation: u64,
-    reset: Arc<Notify>,
-    /// What goes out with the next write.
-    batch: Vec<Ask>,
-    /// What was last logged about it, so that it is logged once.
-    said: Option<Down>,
-}
-
-/// One write and what came back.
-struct Batch {
-    master: MasterId,
-    generation: u64,
-    ids: Vec<u64>,
-    replies: Vec<Reply>,
-}
-
 impl Core {
     /// A replica of masters with these names, and the way for its callers. `seed` makes its nonces, incidents
     /// and pauses.
@@ -94,27 +78,30 @@ impl Core {
         now: Now,
     ) -> (Core, Handle) {
         let (messages, incoming) = mpsc::unbounded_channel();
+        let backlog = Backlog::default();
         let slots: Vec<Slot> = names.into_iter().map(Slot::new).collect();
         assert_eq!(params.masters, slots.len(), "a name a master");
-        let names = slots.iter().map(|slot| slot.name.as_str());
-        let rounds = Rounds::new(traces, names, params.quorum());
+        let names: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+        let witness = Witness::new(traces, &names, params.quorum());
         let (draining, drains) = watch::channel(false);
+        let history = History::default();
         let core = Core {
             replica: Replica::new(params, seed, now),
             incoming,
+            backlog: backlog.clone(),
             slots,
             in_flight: FuturesUnordered::new(),
             waiting: HashMap::new(),
             holds: HashMap::new(),
-            hub: Hub::default(),
+            hub: Hub::new(history.clone()),
             draining,
             subscriptions: BTreeSet::new(),
             drained: Vec::new(),
             trust: Trust::default(),
-            rounds,
+            witness,
         };
         let (last_id, trust) = (Arc::new(AtomicU64::new(1)), core.trust.clone());
-        (core, Handle { messages, last_id, draining: drains, trust })
+        (core, Handle { messages, backlog, last_id, draining: drains, trust, history })
     }
 
     /// Notified when the connection to this master is to be made anew.
@@ -138,6 +125,9 @@ impl Core {
             return Poll::Ready(Some(Arrival(Said::Replies(batch))));
         }
         let message = self.incoming.poll_recv(cx);
+        if let Poll::Ready(Some(_)) = &message {
+            self.backlog.taken();
+        }
         message.map(|message| message.map(|message| Arrival(Said::Message(message))))
     }
 
@@ -162,22 +152,28 @@ impl Core {
     fn message(&mut self, message: Message, now: Now) {
         match message {
             Message::Call(id, call, parent, answer) => {
-                self.rounds.called(id, parent);
-                self.waiting.insert(id, answer);
+                let seen = self.witness.called(id, &call, parent, now);
+                self.waiting.insert(id, (answer, seen));
                 self.replica.handle_call(id, call, now);
             }
             Message::Cancel(id) => {
-                self.rounds.ended(id);
-                self.waiting.remove(&id);
+                let seen = self.waiting.remove(&id).map(|(_, seen)| seen);
+                self.witness.cancelled(id, seen.as_ref(), now);
                 self.replica.handle_cancel(id, now);
             }
-            Message::Abandon(leases) => self.replica.handle_abandoned(leases, now),
-            Message::Undelivered(give_back) => self.replica.handle_undelivered(give_back, now),
+            Message::Abandon(leases) => {
+                leases.iter().for_each(|lease| self.witness.given_back(lease));
+                self.replica.handle_abandoned(leases, now);
+            }
+            Message::Undelivered(give_back) => {
+                self.witness.given_back(&give_back);
+                self.replica.handle_undelivered(give_back, now);
+            }
             // A caller that has gone does not want to know.
             Message::Status(answer) => drop(answer.send(self.replica.status(now))),
             Message::Hold(id, hold, parent, teller) => {
-                self.rounds.called(id, parent);
-                self.holds.insert(id, teller);
+                let seen = self.witness.opened(id, &hold, parent, now);
+                self.holds.insert(id, (teller, seen));
                 self.replica.handle_hold(id, hold, now);
             }
             Message::Heartbeat(id, sequence, received) => {
@@ -185,17 +181,17 @@ impl Core {
             }
             Message::ReleaseHold(id) => self.replica.handle_hold_release(id, now),
             Message::Hangup(id, how) => {
-                self.rounds.ended(id);
-                self.holds.remove(&id);
+                let seen = self.holds.remove(&id).map(|(_, seen)| seen);
+                self.witness.hung_up(id, seen.as_ref(), now);
                 self.replica.handle_hangup(id, how, now);
             }
             Message::Watch(resource, after, parent, answer) => {
-                self.rounds.watched(&resource, parent.as_ref());
+                self.witness.watched(&resource, parent.as_ref());
                 self.watch(&resource, (after, answer), now);
             }
             Message::Unwatch(resource) => {
                 if self.hub.leave(&resource) {
-                    self.rounds.unwatched(&resource);
+                    self.witness.unwatched(&resource);
                     self.replica.handle_unwatch(&resource);
                 }
             }
@@ -234,8 +230,9 @@ impl Core {
         if self.slots[batch.master.index()].generation != batch.generation {
             return;
         }
+        self.witness.took(batch.master, now.boot.since(batch.sent));
         for (id, reply) in batch.ids.into_iter().zip(batch.replies) {
-            self.rounds.answered(id, &reply.body);
+            self.witness.replied(id, &reply.body);
             self.replica.handle_reply(batch.master, id, reply, now);
         }
     }
@@ -251,7 +248,8 @@ impl Core {
                     let why = Down::Unreachable("connected anew".into());
                     self.replica.handle_down(master, why, now);
                 }
-                self.rounds.lost(master);
+                self.witness.lost(master);
+                self.witness.connected(master);
                 slot.generation += 1;
                 let link = slot.link.insert(connection.link);
                 self.subscriptions.iter().for_each(|resource| link.subscribe(resource));
@@ -264,7 +262,7 @@ impl Core {
                     slot.said = Some(down.clone());
                 }
                 slot.close();
-                self.rounds.lost(master);
+                self.witness.lost(master);
                 self.replica.handle_down(master, down, now);
             }
             LinkEvent::Happened(Event::Subscribed(resource)) => {
@@ -292,19 +290,20 @@ impl Core {
                     if matches!(ask.request, Request::Suspect { .. }) {
                         telemetry::suspected(&self.slots[ask.master.index()].name);
                     }
-                    self.rounds.asked(&ask, step);
+                    self.witness.asked(&ask, step);
                     self.slots[ask.master.index()].batch.push(ask);
                 }
-                Output::Overdue(_, id) => self.rounds.overdue(id),
+                Output::Overdue(_, id) => self.witness.overdue(id),
                 Output::Answer(id, answer) => self.deliver(id, answer, now),
-                Output::Event(id, event) => self.tell(id, event),
+                Output::Event(id, event) => self.tell(id, event, now),
+                Output::Renewed { left, ttl } => self.witness.renewed(left, ttl),
                 Output::View(resource, view) => self.hub.show(&resource, view),
                 Output::Reset(master) => {
                     let slot = &mut self.slots[master.index()];
                     warn!(master = slot.name, "does not answer; connecting anew");
                     slot.close();
                     slot.reset.notify_one();
-                    self.rounds.lost(master);
+                    self.witness.lost(master);
                 }
                 Output::Subscribe(resource) => {
                     self.links().for_each(|link| link.subscribe(&resource));
@@ -320,19 +319,20 @@ impl Core {
             let Some(link) = slot.link.as_mut().filter(|_| !slot.batch.is_empty()) else {
                 if !slot.batch.is_empty() {
                     slot.batch.clear();
-                    self.rounds.lost(MasterId(index as u8));
+                    self.witness.lost(MasterId(index as u8));
                 }
                 continue;
             };
             let asks = std::mem::take(&mut slot.batch);
             let ids = asks.iter().map(|ask| ask.id).collect();
-            let (master, generation) = (MasterId(index as u8), slot.generation);
+            let (master, generation, sent) = (MasterId(index as u8), slot.generation, now.boot);
             let replies = link.send(asks);
-            let batch = async move { Batch { master, generation, ids, replies: replies.await } };
+            let batch =
+                async move { Batch { master, generation, sent, ids, replies: replies.await } };
             // First polled in the order pushed, so one connection's writes keep their order.
             self.in_flight.push(batch.boxed());
         }
-        self.rounds.written();
+        self.witness.written();
         self.trust.set(self.replica.clock_fits(now), now);
         if !self.drained.is_empty() && self.replica.calls() == 0 {
             for done in self.drained.drain(..) {
@@ -346,39 +346,30 @@ impl Core {
         self.slots.iter_mut().filter_map(|slot| slot.link.as_mut())
     }
 
-    fn tell(&mut self, id: CallId, event: HoldEvent) {
+    fn tell(&mut self, id: CallId, event: HoldEvent, now: Now) {
+        let hold = self.holds.get_mut(&id);
+        let (teller, seen) = hold.map(|(teller, seen)| (teller, seen)).unzip();
+        self.witness.told(id, seen, &event, now);
         let last = event.is_last();
-        if let Some(teller) = self.holds.get(&id) {
+        if let Some(teller) = teller {
             teller.tell(event);
         }
         if last {
-            self.rounds.ended(id);
             self.holds.remove(&id);
         }
     }
 
     fn deliver(&mut self, id: CallId, answer: Answer, now: Now) {
-        self.rounds.ended(id);
-        let undelivered = match self.waiting.remove(&id) {
+        let (caller, seen) = self.waiting.remove(&id).unzip();
+        self.witness.answered(id, seen.as_ref(), &answer, now);
+        let undelivered = match caller {
             Some(caller) => caller.tell(id, answer),
             None => Some(answer),
         };
         if let Some(Answer::Granted(granted)) = undelivered {
+            self.witness.given_back(&granted.give_back);
             self.replica.handle_undelivered(granted.give_back, now);
         }
-    }
-}
-
-impl Slot {
-    fn new(name: String) -> Self {
-        let reset = Arc::default();
-        Self { name, link: None, generation: 0, reset, batch: Vec::new(), said: None }
-    }
-
-    fn close(&mut self) {
-        self.link = None;
-        self.generation += 1;
-        self.batch.clear();
     }
 }
 

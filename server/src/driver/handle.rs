@@ -1,7 +1,9 @@
 //! The callers' side of the driver. Dropping a call cancels it, at any moment: a grant that can no
 //! longer be delivered is taken back.
 
+use super::backlog::Backlog;
 use super::calls::{Caller, Calls};
+use super::history::History;
 use super::outbox::{Teller, outbox};
 use super::session::Session;
 use super::watch::{Views, Watch};
@@ -12,6 +14,7 @@ use holdfast_engine::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
@@ -19,11 +22,14 @@ use tokio::sync::{oneshot, watch};
 /// The way to the driver. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    /// Unbounded, for every message belongs to an RPC, and those are bounded by the transport.
+    /// Unbounded, for every message belongs to an RPC: those are bounded by the transport, and what streams
+    /// say by the backlog.
     pub(super) messages: UnboundedSender<Message>,
+    pub(super) backlog: Backlog,
     pub(super) last_id: Arc<AtomicU64>,
     pub(super) draining: watch::Receiver<bool>,
     pub(super) trust: Trust,
+    pub(super) history: History,
 }
 
 /// What callers send to the driver.
@@ -105,6 +111,11 @@ impl Handle {
         self.trust.clone()
     }
 
+    /// The terms that watches of this replica have seen.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// Resolves when this replica begins to drain, or has ended.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let mut draining = self.draining.clone();
@@ -144,7 +155,13 @@ impl Handle {
         let _ = self.send(Message::Close);
     }
 
+    /// Ready, if the driver keeps up with what streams say: until then none is to be read.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.backlog.poll_room(cx)
+    }
+
     pub(super) fn send(&self, message: Message) -> Result<(), Closed> {
+        self.backlog.sent();
         self.messages.send(message).map_err(|_| Closed)
     }
 }

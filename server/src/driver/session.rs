@@ -20,6 +20,11 @@ impl Session {
         Self { id, handle, listener, faulty: false }
     }
 
+    /// Ready, if the next message may be read.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.handle.poll_room(cx)
+    }
+
     /// The client is alive, and asks for a renewal.
     pub fn heartbeat(&self, sequence: u64, received: Instant) {
         self.send(Message::Heartbeat(self.id, sequence, received));

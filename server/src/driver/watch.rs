@@ -2,6 +2,7 @@
 //! in the replica.
 
 use super::handle::{Closed, Handle, Message};
+use super::history::History;
 use crate::telemetry::Parent;
 use holdfast_engine::{Ballot, Instant, Resource, View};
 use std::collections::{HashMap, VecDeque};
@@ -65,6 +66,7 @@ pub(super) struct Hub {
     watched: HashMap<Resource, Watched>,
     /// Some of their watches are still to be woken.
     behind: VecDeque<Resource>,
+    history: History,
 }
 
 #[derive(Debug)]
@@ -93,6 +95,11 @@ pub(super) enum Joined {
 }
 
 impl Hub {
+    /// None is watched, and what is seen is put down there.
+    pub(super) fn new(history: History) -> Self {
+        Self { history, ..Self::default() }
+    }
+
     /// One more watches this resource, and has seen the term `after`.
     pub(super) fn join(
         &mut self,
@@ -124,7 +131,10 @@ impl Hub {
             .get(resource)
             .is_some_and(|watched| watched.groups.iter().all(|group| group.receiver_count() == 0));
         if unwatched {
-            self.watched.remove(resource);
+            let view = self.watched.remove(resource).and_then(|watched| watched.latest);
+            if let Some(view) = view {
+                self.history.unwatch(resource, view.as_of);
+            }
         }
         unwatched
     }
@@ -137,7 +147,11 @@ impl Hub {
             watched.awaited = None;
         }
         let before = watched.latest.replace(Arc::clone(&view));
+        let is_first = before.is_none();
         let differs = before.is_none_or(|before| !before.shows_the_same(&view));
+        if differs {
+            self.history.show(resource, &view, is_first);
+        }
         if !differs && !is_awaited {
             (0..watched.groups.len()).for_each(|group| watched.refresh(group));
             return;

@@ -3,11 +3,17 @@
 
 use super::convert::{self, ExtendArgs, LeaseId, Receipt};
 use super::errors::{Lost, Refusal};
+use super::limits::{Part, Reservation};
+use super::origin::Origin;
 use super::server::Context;
+use crate::auth::Permission;
 use crate::clock;
-use crate::telemetry::{AcquireOutcome, AcquireOutcomes, LeasesLost, Throttle, name_resource};
+use crate::telemetry::{
+    AcquireOutcome, AcquireOutcomes, LeasesLost, OpenStreams, Throttle, name_resource,
+};
 use holdfast_engine::{
-    Answer, Call, Claim, Grant, Granted, Instant, LeaseHash, LostBy, Now, Renewal, Resource,
+    Answer, Call, Claim, Grant, Granted, Instant, LeaseHash, LostBy, Now, Outcome, Renewal,
+    Resource,
 };
 use holdfast_proto::errors::{REASON_TRAILER, RETRY_AFTER_TRAILER};
 use holdfast_proto::v1::{
@@ -19,16 +25,18 @@ use tonic::Status;
 use tracing::field::{Empty, debug as shown};
 use tracing::{Span, debug, debug_span, error, warn};
 
-/// NO_QUORUM is logged no more often than this; the transitions of the masters say the rest.
-const NO_QUORUM_LOG_PERIOD: Duration = Duration::from_secs(5);
+/// NO_QUORUM and denials are logged no more often than this; the transitions of the masters say the rest.
+const LOG_PERIOD: Duration = Duration::from_secs(5);
 
 /// One a service, shared with its streams.
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) context: Arc<Context>,
     pub(super) lost: LeasesLost,
+    pub(super) streams: OpenStreams,
     outcomes: AcquireOutcomes,
     no_quorum_log: Throttle,
+    denied_log: Throttle,
 }
 
 /// What befell one message of a stream, and stays in its answer.
@@ -40,25 +48,69 @@ pub(super) enum Told {
 
 impl Desk {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        let no_quorum_log = Throttle::new(NO_QUORUM_LOG_PERIOD);
+        let no_quorum_log = Throttle::new(LOG_PERIOD);
+        let denied_log = Throttle::new(LOG_PERIOD);
         let (lost, outcomes) = (LeasesLost::new(), AcquireOutcomes::new());
-        Self { context, lost, outcomes, no_quorum_log }
+        let streams = OpenStreams::new();
+        Self { context, lost, streams, outcomes, no_quorum_log, denied_log }
+    }
+
+    /// May whoever calls do this to the resource?
+    pub(super) fn authorize(
+        &self,
+        origin: &Origin,
+        permission: Permission,
+        resource: &Resource,
+    ) -> Result<(), Refusal> {
+        Ok(self.context.gate.permits(&origin.caller, permission, Some(resource.name()))?)
+    }
+
+    /// Room for one acquire: for its wait, if it has one, and for its lease.
+    pub(super) fn reserve(
+        &self,
+        origin: &Origin,
+        claim: &Claim,
+        wait: Duration,
+        received: Now,
+    ) -> Result<(Option<Part>, Reservation), Refusal> {
+        let bounds = &self.context.bounds;
+        let party = origin.party();
+        let waiting = bounds.wait(&party, wait)?;
+        let lease = bounds.lease(&party, (&claim.resource, claim.lease), received.boot)?;
+        Ok((waiting, lease))
     }
 
     /// One renewal, whether it comes as a call or in a stream.
     pub(super) async fn extend(
         &self,
-        request: ExtendRequest,
+        (request, origin): (ExtendRequest, &Origin),
         deadline: Option<Instant>,
         received: Now,
     ) -> Result<Lease, Refusal> {
         let ExtendArgs { renewal, lease_id } =
-            ExtendArgs::parse(request, &self.context.rules, received)?;
+            ExtendArgs::parse((request, &origin.caller), &self.context.rules, received)?;
+        self.authorize(origin, Permission::Extend, &renewal.resource)?;
         name_call(&renewal.resource, Some(renewal.lease));
         let call = Call::Extend { renewal: Arc::clone(&renewal), deadline };
         match self.context.driver.call(call).await? {
-            Answer::Renewed(grant) => self.renewed((&renewal, lease_id), &grant, received.boot),
+            Answer::Renewed(grant) => {
+                let lease = (&renewal.resource, renewal.lease);
+                self.context.bounds.renewed(&origin.party(), lease, grant.valid_until);
+                self.renewed((&renewal, lease_id), &grant, received.boot)
+            }
             other => Err(other.into()),
+        }
+    }
+
+    /// A release came to this. What was not found with this token may be held with another.
+    pub(super) fn ended(
+        &self,
+        origin: &Origin,
+        (resource, lease): (&Resource, LeaseHash),
+        outcome: Outcome,
+    ) {
+        if matches!(outcome, Outcome::Released | Outcome::NotHeld) {
+            self.context.bounds.ended(&origin.party(), (resource, lease));
         }
     }
 
@@ -133,11 +185,19 @@ impl Desk {
     /// The status of a refusal, logged as it deserves.
     pub(super) fn refuse(&self, rpc: &'static str, refusal: &Refusal) -> Status {
         let status = refusal.to_status(&self.context.masters);
+        if let Refusal::LeaseLost(lost) = refusal {
+            self.lost.count(LostBy::from(*lost));
+        }
         match refusal {
             Refusal::Misanswered => error!(rpc, "the engine answered another question"),
             Refusal::NoQuorum(_) => {
                 if let Some(unsaid) = self.no_quorum_log.admit(clock::now().boot) {
                     warn!(rpc, unsaid, why = status.message(), "no quorum");
+                }
+            }
+            Refusal::Denied(_) => {
+                if let Some(unsaid) = self.denied_log.admit(clock::now().boot) {
+                    warn!(rpc, unsaid, why = status.message(), "permission denied");
                 }
             }
             Refusal::Invalid(_)
@@ -146,7 +206,7 @@ impl Desk {
             | Refusal::QueueFull
             | Refusal::OutOfTime
             | Refusal::Draining
-            | Refusal::TooManyStreams
+            | Refusal::Exhausted(_)
             | Refusal::Unreadable(_) => {
                 debug!(rpc, code = ?status.code(), why = status.message(), "refused");
             }
@@ -156,8 +216,9 @@ impl Desk {
 }
 
 /// The span of one call. It is named once the request is parsed.
-pub(super) fn span(rpc: &'static str) -> Span {
-    debug_span!("call", rpc, resource = Empty, lease = Empty)
+pub(super) fn span(rpc: &'static str, origin: &Origin) -> Span {
+    let identity = origin.caller.identity().map(|identity| &**identity);
+    debug_span!("call", rpc, identity, resource = Empty, lease = Empty)
 }
 
 /// What the call is about, for every line logged on its behalf: of the lease only a fingerprint.
@@ -177,14 +238,14 @@ fn kind(outcome: &Result<AcquireResponse, Refusal>) -> AcquireOutcome {
         }
         Ok(_) => AcquireOutcome::Held,
         Err(Refusal::Invalid(_)) => AcquireOutcome::Invalid,
+        Err(Refusal::Denied(_)) => AcquireOutcome::Denied,
         Err(Refusal::LeaseLost(_)) => AcquireOutcome::Lost,
         Err(Refusal::Superseded) => AcquireOutcome::Superseded,
         Err(Refusal::QueueFull) => AcquireOutcome::QueueFull,
         Err(Refusal::NoQuorum(_)) => AcquireOutcome::NoQuorum,
         Err(Refusal::OutOfTime) => AcquireOutcome::OutOfTime,
         Err(Refusal::Draining) => AcquireOutcome::Draining,
-        Err(Refusal::TooManyStreams | Refusal::Unreadable(_) | Refusal::Misanswered) => {
-            AcquireOutcome::Failed
-        }
+        Err(Refusal::Exhausted(_)) => AcquireOutcome::Limited,
+        Err(Refusal::Unreadable(_) | Refusal::Misanswered) => AcquireOutcome::Failed,
     }
 }

@@ -4,8 +4,10 @@
 //! Deliberately absent: logging, and the answers that are no errors.
 
 use super::convert::Violations;
+use super::limits::{Exhausted, Scope, What};
 use super::masters::{MasterNames, ascii};
 pub use super::refusal::{Lost, Refusal};
+use crate::auth::Denied;
 use holdfast_engine::{Loss, MasterAnswer};
 use holdfast_proto::errors::{DOMAIN, REASON_TRAILER, RETRY_AFTER_TRAILER, reason};
 use std::collections::HashMap;
@@ -21,6 +23,8 @@ pub const LOST_REASON: &str = "lost_reason";
 
 /// How long to wait before asking again for a quorum: about what a failover of a connection takes.
 const RETRY_NO_QUORUM: Duration = Duration::from_millis(250);
+/// The same for a place in a queue that is full.
+const RETRY_QUEUE: Duration = Duration::from_secs(1);
 /// Longest status message: with its details it must fit into headers that every client accepts.
 const MAX_MESSAGE_BYTES: usize = 512;
 
@@ -35,10 +39,10 @@ impl Refusal {
                 reason::SUPERSEDED,
                 "a newer call with the same lease_id took this call's place",
             ),
-            Self::QueueFull => refused(
-                Code::ResourceExhausted,
+            Self::QueueFull => exhausted(
                 reason::QUEUE_FULL,
                 "too many calls wait for this resource on this replica",
+                RETRY_QUEUE,
             ),
             Self::NoQuorum(answers) => no_quorum(answers, masters),
             Self::OutOfTime => out_of_time(),
@@ -47,11 +51,8 @@ impl Refusal {
                 reason::SERVER_DRAINING,
                 "this replica is going away: use another one",
             ),
-            Self::TooManyStreams => refused(
-                Code::ResourceExhausted,
-                reason::TOO_MANY_STREAMS,
-                "too many streams are open on this replica",
-            ),
+            Self::Exhausted(exhausted) => too_much(*exhausted),
+            Self::Denied(denied) => permission_denied(denied),
             Self::Unreadable(status) => unreadable(status),
             Self::Misanswered => internal(),
         }
@@ -62,6 +63,42 @@ impl Refusal {
 pub(super) fn refused(code: Code, reason: &'static str, message: &str) -> Status {
     let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
     build(code, reason, message, details)
+}
+
+/// A bound of this replica, or of the caller, was reached.
+pub(crate) fn too_much(of: Exhausted) -> Status {
+    let (reason, what) = match of.what {
+        What::Requests => (reason::RATE_LIMITED, "too many calls and messages in a second"),
+        What::Waiters => (reason::QUEUE_FULL, "too many calls wait"),
+        What::Streams => (reason::TOO_MANY_STREAMS, "too many streams are open"),
+        What::Leases => (reason::TOO_MANY_LEASES, "too many leases have not ended"),
+    };
+    let whose = match of.scope {
+        Scope::Replica => "on this replica",
+        Scope::Identity => "of this caller on this replica",
+    };
+    exhausted(reason, &format!("{what} {whose}"), of.retry_after)
+}
+
+fn exhausted(reason: &'static str, message: &str, retry_after: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    details.set_retry_info(Some(retry_after));
+    build(Code::ResourceExhausted, reason, message, details)
+}
+
+/// Nobody proved to be the caller.
+pub(super) fn unauthenticated(why: &str) -> Status {
+    refused(Code::Unauthenticated, reason::UNAUTHENTICATED, why)
+}
+
+fn permission_denied(denied: &Denied) -> Status {
+    let mut metadata = HashMap::from([
+        ("identity".to_owned(), denied.caller.to_string()),
+        ("permission".to_owned(), denied.permission.to_string()),
+    ]);
+    metadata.extend(denied.resource.clone().map(|resource| ("resource".to_owned(), resource)));
+    let details = ErrorDetails::with_error_info(reason::PERMISSION_DENIED, DOMAIN, metadata);
+    build(Code::PermissionDenied, reason::PERMISSION_DENIED, &denied.to_string(), details)
 }
 
 /// The bytes are no message of the contract.
@@ -158,6 +195,7 @@ fn build(code: Code, reason: &'static str, message: &str, details: ErrorDetails)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{Caller, Permission};
     use crate::driver::Closed;
     use crate::grpc::convert::Violation;
     use holdfast_engine::{Answer, MasterId, Outcome};
@@ -186,6 +224,16 @@ mod tests {
         .collect()
     }
 
+    fn too_many(what: What) -> Refusal {
+        let retry_after = Duration::from_millis(7);
+        Refusal::Exhausted(Exhausted { what, scope: Scope::Identity, retry_after })
+    }
+
+    fn denied() -> Denied {
+        let resource = Some("orders/42".to_owned());
+        Denied { caller: Caller::Anyone, permission: Permission::ForceRelease, resource }
+    }
+
     fn foreign(code: Code) -> Refusal {
         Refusal::Unreadable(Status::new(code, "tonic's own words"))
     }
@@ -203,7 +251,11 @@ mod tests {
             (Answer::OutOfTime.into(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             (Answer::Draining.into(), Code::Unavailable, "SERVER_DRAINING"),
             (Closed.into(), Code::Unavailable, "SERVER_DRAINING"),
-            (Refusal::TooManyStreams, Code::ResourceExhausted, "TOO_MANY_STREAMS"),
+            (too_many(What::Requests), Code::ResourceExhausted, "RATE_LIMITED"),
+            (too_many(What::Waiters), Code::ResourceExhausted, "QUEUE_FULL"),
+            (too_many(What::Streams), Code::ResourceExhausted, "TOO_MANY_STREAMS"),
+            (too_many(What::Leases), Code::ResourceExhausted, "TOO_MANY_LEASES"),
+            (denied().into(), Code::PermissionDenied, "PERMISSION_DENIED"),
             (foreign(Code::OutOfRange), Code::InvalidArgument, "MALFORMED_MESSAGE"),
             (foreign(Code::Internal), Code::InvalidArgument, "MALFORMED_MESSAGE"),
             (Refusal::Unreadable(malformed("ours")), Code::InvalidArgument, "MALFORMED_MESSAGE"),
@@ -217,8 +269,18 @@ mod tests {
             assert_eq!((info.domain.as_str(), info.reason.as_str()), (DOMAIN, reason));
             assert!(!status.message().is_empty() && status.message().is_ascii(), "{status:?}");
             let retry = status.metadata().get(RETRY_AFTER_TRAILER);
-            assert_eq!(retry.is_some(), reason == "NO_QUORUM", "{refusal:?}");
+            let again = reason == "NO_QUORUM" || code == Code::ResourceExhausted;
+            assert_eq!(retry.is_some(), again, "{refusal:?}");
         }
+    }
+
+    #[test]
+    fn a_denial_names_what_was_missing() {
+        let status = Refusal::from(denied()).to_status(&masters());
+        let said = status.get_details_error_info().unwrap().metadata;
+        let said = ["identity", "permission", "resource"].map(|key| said[key].as_str());
+        assert_eq!(said, ["anyone", "force-release", "orders/42"]);
+        assert!(status.message().contains("force-release"), "{}", status.message());
     }
 
     #[test]

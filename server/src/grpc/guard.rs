@@ -33,6 +33,11 @@ impl Guard {
         }
     }
 
+    /// Was a lease told?
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed.is_some()
+    }
+
     /// Is it time?
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.armed.as_ref().is_some_and(|(due, _)| now >= *due)

@@ -7,6 +7,9 @@ use super::convert::{self, HoldArgs, LeaseId, Receipt, Violations, wire};
 use super::desk::{Desk, name_call};
 use super::errors::Refusal;
 use super::guard::Guard;
+use super::limits::{Part, Reservation};
+use super::origin::Origin;
+use crate::auth::{Pass, Permission};
 use crate::clock;
 use crate::driver::Session;
 use crate::telemetry::{StreamMethod, note_outcome};
@@ -30,6 +33,7 @@ const BURST: usize = 32;
 /// The responses of one stream.
 pub(super) struct Holding {
     desk: Arc<Desk>,
+    origin: Origin,
     /// `None`: the client will say no more, and waits for what its release comes to.
     inbound: Option<Streaming<HoldRequest>>,
     stage: Stage,
@@ -47,6 +51,13 @@ enum Stage {
 /// A session, and what its messages are made of.
 struct Open {
     session: Session,
+    /// Asked again until the grant is told.
+    entry: Pass,
+    /// Asked again before each renewal is told.
+    pass: Pass,
+    /// Until it is granted.
+    waiting: Option<Part>,
+    _room: Reservation,
     claim: Arc<Claim>,
     lease_id: LeaseId,
     liveness: Liveness,
@@ -76,8 +87,11 @@ enum Turn {
 type Turned = Result<Turn, Refusal>;
 
 impl Holding {
-    pub(super) fn new(desk: Arc<Desk>, inbound: Streaming<HoldRequest>) -> Self {
-        Self { desk, inbound: Some(inbound), stage: Stage::Opening }
+    pub(super) fn new(
+        (desk, origin): (Arc<Desk>, Origin),
+        inbound: Streaming<HoldRequest>,
+    ) -> Self {
+        Self { desk, origin, inbound: Some(inbound), stage: Stage::Opening }
     }
 
     /// The session comes first: it knows best how the lease fares.
@@ -88,6 +102,7 @@ impl Holding {
                 if let Poll::Ready(turned) = open.poll(&self.desk, cx) {
                     return Poll::Ready(turned);
                 }
+                ready!(open.session.poll_room(cx));
             }
             Stage::Over => return Poll::Ready(Ok(Turn::Gone)),
         }
@@ -109,7 +124,10 @@ impl Holding {
                     return refuse("heartbeat.sequence", "must be above 0 and rising");
                 }
                 open.sequence = heartbeat.sequence;
-                open.session.heartbeat(heartbeat.sequence, received.boot);
+                // One too many is as good as not sent: what that means for the lease is told as ever.
+                if self.desk.context.bounds.admit(&self.origin.party()).is_ok() {
+                    open.session.heartbeat(heartbeat.sequence, received.boot);
+                }
             }
             (Stage::Open(open), Message::Release(_)) => {
                 open.releasing = true;
@@ -138,15 +156,33 @@ impl Holding {
 
     fn open(&mut self, start: HoldStart, received: Now) -> Result<(), Refusal> {
         let context = &self.desk.context;
+        let start = (start, &self.origin.caller);
         let HoldArgs { hold, lease_id } = HoldArgs::parse(start, &context.rules, received)?;
         let (claim, liveness) = (Arc::clone(&hold.claim), hold.liveness);
         let reattached = hold.token != Ballot::ZERO;
         name_call(&claim.resource, Some(claim.lease));
+        let name = claim.resource.name();
+        let entry = context.gate.pass(&self.origin.caller, Permission::Acquire, name)?;
+        let pass = context.gate.pass(&self.origin.caller, Permission::Extend, name)?;
+        // It takes room for as long as the stream is open, whatever its lease does.
+        let (waiting, room) = self.desk.reserve(&self.origin, &claim, hold.wait, received)?;
         let session = context.driver.hold(hold)?;
         let guard = Guard::default();
         let (sequence, releasing) = (0, false);
-        let open =
-            Open { session, claim, lease_id, liveness, sequence, reattached, releasing, guard };
+        let open = Open {
+            session,
+            entry,
+            pass,
+            waiting,
+            _room: room,
+            claim,
+            lease_id,
+            liveness,
+            sequence,
+            reattached,
+            releasing,
+            guard,
+        };
         self.stage = Stage::Open(Box::new(open));
         Ok(())
     }
@@ -189,6 +225,7 @@ impl Stream for Holding {
                 Err(refusal) => {
                     if let Stage::Open(open) = &mut this.stage
                         && refusal.is_about_a_message()
+                        && open.is_relied_on()
                     {
                         open.session.fail();
                     }
@@ -213,11 +250,17 @@ impl Open {
         self.guard.poll(cx).map(|()| Ok(Turn::Overdue))
     }
 
+    /// May its client believe that it holds the lock?
+    fn is_relied_on(&self) -> bool {
+        self.reattached || self.guard.is_armed() || self.releasing
+    }
+
     /// An event as a message, with what is left of the lease as it is written.
     fn word(&mut self, event: HoldEvent, desk: &Desk) -> Turned {
         let now = clock::now().boot;
         Ok(match event {
             HoldEvent::Queued { position, held } => {
+                self.entry.check()?;
                 let interval = match self.liveness {
                     Liveness::Heartbeat => wire(renewal_interval(self.claim.ttl)),
                     Liveness::Connection => None,
@@ -228,8 +271,16 @@ impl Open {
                     heartbeat_interval: interval,
                 }))
             }
-            HoldEvent::Granted(tenure) => self.tenure(&tenure, Event::Granted, desk, now),
-            HoldEvent::Renewed(tenure) => self.tenure(&tenure, Event::Renewed, desk, now),
+            HoldEvent::Granted(tenure) => {
+                self.waiting = None;
+                self.entry.check()?;
+                self.pass.check()?;
+                self.tenure(&tenure, Event::Granted, desk, now)
+            }
+            HoldEvent::Renewed(tenure) => {
+                self.pass.check()?;
+                self.tenure(&tenure, Event::Renewed, desk, now)
+            }
             HoldEvent::AtRisk { .. } if self.guard.is_due(now) => Turn::Overdue,
             HoldEvent::AtRisk { risk, valid_until, votes } => say(Event::AtRisk(v1::AtRisk {
                 reason: convert::risk(risk).into(),
@@ -240,7 +291,10 @@ impl Open {
             HoldEvent::Released(outcome) => {
                 Turn::SayLast(Event::Released(convert::released(outcome).into()))
             }
-            HoldEvent::Contended(held) => Turn::SayLast(Event::Contended(convert::held(&held))),
+            HoldEvent::Contended(held) => {
+                self.entry.check()?;
+                Turn::SayLast(Event::Contended(convert::held(&held)))
+            }
             HoldEvent::Refused(answer) => return Err(answer.into()),
         })
     }

@@ -7,8 +7,10 @@ mod stalls;
 mod streams;
 mod watch_leader;
 
-use super::{Context, MasterNames, Rules, Settings, Streams, serve};
+use super::{Bounds, Context, MasterNames, Rules, Settings, serve};
 use crate::admin::{Readiness, Report};
+use crate::auth::Gate;
+use crate::config::Limits;
 use crate::driver::{self, Handle};
 use crate::masters::Connector;
 use crate::masters::memory::{MemoryConnector, dev_masters};
@@ -58,6 +60,28 @@ async fn served_over<C: Connector>(
     max_streams: usize,
     before: impl Fn(MemoryConnector) -> C,
 ) -> Served {
+    let context = context_over(max_streams, before).await;
+    let driver = context.driver.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let readiness = Readiness::new();
+    let shutdown = async { drop(stopped.await) };
+    let serving = serve(listener, context, Settings::default(), readiness.clone(), shutdown);
+    let server = tokio::spawn(serving);
+    let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+    Served { channel, driver, readiness, stop, server }
+}
+
+/// What the services need, over memory masters that vote.
+pub(crate) async fn context() -> Context {
+    context_over(MAX_STREAMS, |connector| connector).await
+}
+
+async fn context_over<C: Connector>(
+    max_streams: usize,
+    before: impl Fn(MemoryConnector) -> C,
+) -> Context {
     let params = Arc::new(Params {
         masters: NAMES.len(),
         drift_ppm: 10_000,
@@ -80,22 +104,14 @@ async fn served_over<C: Connector>(
     while !driver.status().await.unwrap().has_quorum {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let context = Context {
-        driver: driver.clone(),
+    Context {
+        driver,
         params,
         rules: Rules::default(),
         masters: MasterNames::new(NAMES.map(|name| (name.to_owned(), Vec::new()))),
-        streams: Streams::new(max_streams),
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let readiness = Readiness::new();
-    let shutdown = async { drop(stopped.await) };
-    let serving = serve(listener, context, Settings::default(), readiness.clone(), shutdown);
-    let server = tokio::spawn(serving);
-    let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
-    Served { channel, driver, readiness, stop, server }
+        gate: Gate::wide_open(),
+        bounds: Bounds::new(&Limits { max_streams, ..Limits::default() }),
+    }
 }
 
 impl Served {

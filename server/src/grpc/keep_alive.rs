@@ -5,6 +5,8 @@
 
 use super::desk::{Desk, Told};
 use super::errors::Refusal;
+use super::limits::{Exhausted, Pause};
+use super::origin::Origin;
 use crate::clock;
 use crate::grpc::convert::Violations;
 use crate::telemetry::StreamMethod;
@@ -27,22 +29,30 @@ const MAX_IN_FLIGHT: usize = 1_024;
 
 /// The responses of one stream.
 pub(super) fn responses(
-    desk: Arc<Desk>,
+    (desk, origin): (Arc<Desk>, Origin),
     inbound: Streaming<KeepAliveRequest>,
 ) -> impl Stream<Item = Result<KeepAliveResponse, Status>> + Send + 'static {
     let draining = desk.context.driver.draining().boxed();
     let in_flight = FuturesUnordered::new();
-    KeepAlive { desk, inbound: Inbound::Open(inbound), draining, in_flight, renew }
+    let inbound = Inbound::Open(inbound);
+    let (origin, pause) = (Arc::new(origin), Pause::default());
+    KeepAlive { desk, origin, inbound, pause, draining, in_flight, renew }
 }
+
+type Renew<F> = fn((Arc<Desk>, Arc<Origin>), Message, Now) -> F;
+/// And whether there were too many before it.
+type Message = (KeepAliveRequest, Result<(), Exhausted>);
 
 /// Generic over the future of [`renew`], which has no name: boxing it would cost an allocation a
 /// message.
 struct KeepAlive<F> {
     desk: Arc<Desk>,
+    origin: Arc<Origin>,
     inbound: Inbound,
+    pause: Pause,
     draining: BoxFuture<'static, ()>,
     in_flight: FuturesUnordered<F>,
-    renew: fn(Arc<Desk>, KeepAliveRequest, Now) -> F,
+    renew: Renew<F>,
 }
 
 /// The client's side of the stream.
@@ -78,13 +88,18 @@ impl<F> KeepAlive<F> {
     /// Takes in one message, or that there will be none. Was there anything to take in?
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let Inbound::Open(inbound) = &mut self.inbound else { return false };
-        if self.in_flight.len() >= MAX_IN_FLIGHT {
+        if self.in_flight.len() >= MAX_IN_FLIGHT || self.pause.poll_over(cx).is_pending() {
             return false;
         }
         match inbound.poll_next_unpin(cx) {
             Poll::Pending => return false,
             Poll::Ready(Some(Ok(request))) => {
-                let renewal = (self.renew)(Arc::clone(&self.desk), request, clock::now());
+                let admitted = self.desk.context.bounds.admit(&self.origin.party());
+                if let Err(exhausted) = &admitted {
+                    self.pause.begin(exhausted);
+                }
+                let place = (Arc::clone(&self.desk), Arc::clone(&self.origin));
+                let renewal = (self.renew)(place, (request, admitted), clock::now());
                 self.in_flight.push(renewal);
             }
             Poll::Ready(Some(Err(status))) => {
@@ -108,14 +123,19 @@ impl<F> KeepAlive<F> {
 }
 
 /// One message and what it came to.
-async fn renew(desk: Arc<Desk>, request: KeepAliveRequest, received: Now) -> KeepAliveResponse {
+async fn renew(
+    (desk, origin): (Arc<Desk>, Arc<Origin>),
+    (request, admitted): Message,
+    received: Now,
+) -> KeepAliveResponse {
     let KeepAliveRequest { extend: request, sequence } = request;
     let span = debug_span!("renewal", sequence, resource = Empty, lease = Empty);
     let renewal = async {
         let resource = request.as_ref().map(|extend| extend.resource.clone()).unwrap_or_default();
-        let outcome = match request {
-            Some(request) => desk.extend(request, None, received).await,
-            None => Err(Violations::one("extend", "is required").into()),
+        let outcome = match (admitted, request) {
+            (Err(exhausted), _) => Err(exhausted.into()),
+            (Ok(()), Some(request)) => desk.extend((request, &origin), None, received).await,
+            (Ok(()), None) => Err(Violations::one("extend", "is required").into()),
         };
         let result = Some(match outcome {
             Ok(lease) => Outcome::Lease(lease),

@@ -7,10 +7,12 @@ use super::convert::{self, AcquireArgs, CheckArgs, ReleaseArgs};
 use super::desk::{Desk, name_call, span};
 use super::errors::Refusal;
 use super::hold::Holding;
+use super::origin::Origin;
 use super::server::Context;
 use super::session::Session;
-use super::streams::Open;
+use super::streams::{Entered, Open};
 use super::{deadline, keep_alive, watch_leader};
+use crate::auth::Permission;
 use crate::clock;
 use crate::telemetry::StreamMethod;
 use futures_util::StreamExt;
@@ -45,12 +47,19 @@ impl LockApi {
         received: Now,
     ) -> Result<AcquireResponse, Refusal> {
         let deadline = engine_deadline(&request, received);
-        let args = AcquireArgs::parse(request.into_inner(), &self.desk.context.rules)?;
+        let origin = Origin::of(&request);
+        let request = (request.into_inner(), &origin.caller);
+        let args = AcquireArgs::parse(request, &self.desk.context.rules)?;
         let AcquireArgs { claim, wait, lease_id } = args;
         name_call(&claim.resource, Some(claim.lease));
+        self.desk.authorize(&origin, Permission::Acquire, &claim.resource)?;
+        let (waiting, lease) = self.desk.reserve(&origin, &claim, wait, received)?;
         let call = Call::Acquire { claim: Arc::clone(&claim), wait, deadline };
-        let outcome = match self.desk.context.driver.call(call).await? {
+        let answer = self.desk.context.driver.call(call).await?;
+        drop(waiting);
+        let outcome = match answer {
             Answer::Granted(granted) => {
+                lease.granted(granted.grant.valid_until);
                 let lease = self.desk.granted((&claim, lease_id), &granted, received.boot)?;
                 acquire_response::Outcome::Lease(lease)
             }
@@ -66,12 +75,16 @@ impl LockApi {
         received: Now,
     ) -> Result<ReleaseResponse, Refusal> {
         let deadline = engine_deadline(&request, received);
+        let origin = Origin::of(&request);
         let args = ReleaseArgs::parse(request.into_inner(), &self.desk.context.rules, received)?;
         let ReleaseArgs { resource, lease, token } = args;
         name_call(&resource, Some(lease));
+        self.desk.authorize(&origin, Permission::Extend, &resource)?;
+        let key = resource.clone();
         let call = Call::Release { resource, lease, token, deadline };
         match self.desk.context.driver.call(call).await? {
             Answer::Released(outcome) => {
+                self.desk.ended(&origin, (&key, lease), outcome);
                 Ok(ReleaseResponse { outcome: convert::released(outcome).into() })
             }
             other => Err(other.into()),
@@ -87,6 +100,7 @@ impl LockApi {
         let args = CheckArgs::parse(request.get_ref(), &self.desk.context.rules, received)?;
         let CheckArgs { resource, token } = args;
         name_call(&resource, None);
+        self.desk.authorize(&Origin::of(&request), Permission::Watch, &resource)?;
         let call = Call::Read { resource, token: Some(token), deadline };
         match self.desk.context.driver.call(call).await? {
             Answer::Standing { standing, newest } => Ok(CheckFencingTokenResponse {
@@ -106,16 +120,18 @@ impl LockApi {
         &self,
         method: StreamMethod,
         request: Request<R>,
-        messages: impl AsyncFnOnce(R) -> Result<BoxStream<T>, Refusal>,
+        messages: impl AsyncFnOnce((Arc<Desk>, Origin), R) -> Result<BoxStream<T>, Refusal>,
     ) -> Answered<Open<T>> {
-        let span = span(method.name());
+        let origin = Origin::of(&request);
+        let span = span(method.name(), &origin);
         let opening = async {
             let timeout = deadline::of(&request);
-            let opened = match self.desk.context.streams.enter(method) {
-                Ok(entered) => messages(request.into_inner()).await.map(|messages| {
-                    let call = (Arc::clone(&self.desk), entered, span.clone());
-                    Open::new(call, timeout, messages)
-                }),
+            let entered = Entered::new(&self.desk, &origin, method);
+            let place = (Arc::clone(&self.desk), origin);
+            let opened = match entered {
+                Ok(entered) => messages(place, request.into_inner())
+                    .await
+                    .map(|messages| Open::new((entered, span.clone()), timeout, messages)),
                 Err(refusal) => Err(refusal),
             };
             self.answer(method.name(), opened)
@@ -130,32 +146,37 @@ type Answered<T> = Result<Response<T>, Status>;
 impl LockService for LockApi {
     async fn acquire(&self, request: Request<AcquireRequest>) -> Answered<AcquireResponse> {
         let received = clock::now();
+        let span = span("Acquire", &Origin::of(&request));
         let call = async {
             let outcome = self.acquire(request, received).await;
             self.desk.count(&outcome);
             self.answer("Acquire", outcome)
         };
-        call.instrument(span("Acquire")).await
+        call.instrument(span).await
     }
 
     async fn extend(&self, request: Request<ExtendRequest>) -> Answered<ExtendResponse> {
         let received = clock::now();
+        let origin = Origin::of(&request);
+        let span = span("Extend", &origin);
         let call = async {
             let deadline = engine_deadline(&request, received);
-            let outcome = self.desk.extend(request.into_inner(), deadline, received).await;
+            let extend = (request.into_inner(), &origin);
+            let outcome = self.desk.extend(extend, deadline, received).await;
             let lease = outcome.map(|lease| ExtendResponse { lease: Some(lease) });
             self.answer("Extend", lease)
         };
-        call.instrument(span("Extend")).await
+        call.instrument(span).await
     }
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Answered<ReleaseResponse> {
         let received = clock::now();
+        let span = span("Release", &Origin::of(&request));
         let call = async {
             let outcome = self.release(request, received).await;
             self.answer("Release", outcome)
         };
-        call.instrument(span("Release")).await
+        call.instrument(span).await
     }
 
     type KeepAliveStream = Open<KeepAliveResponse>;
@@ -164,8 +185,8 @@ impl LockService for LockApi {
         &self,
         request: Request<Streaming<KeepAliveRequest>>,
     ) -> Answered<Self::KeepAliveStream> {
-        self.open(StreamMethod::KeepAlive, request, async |inbound| {
-            Ok(keep_alive::responses(Arc::clone(&self.desk), inbound).boxed())
+        self.open(StreamMethod::KeepAlive, request, async |place, inbound| {
+            Ok(keep_alive::responses(place, inbound).boxed())
         })
         .await
     }
@@ -173,8 +194,8 @@ impl LockService for LockApi {
     type HoldStream = Open<HoldResponse>;
 
     async fn hold(&self, request: Request<Streaming<HoldRequest>>) -> Answered<Self::HoldStream> {
-        self.open(StreamMethod::Hold, request, async |inbound| {
-            Ok(Holding::new(Arc::clone(&self.desk), inbound).boxed())
+        self.open(StreamMethod::Hold, request, async |place, inbound| {
+            Ok(Holding::new(place, inbound).boxed())
         })
         .await
     }
@@ -185,8 +206,8 @@ impl LockService for LockApi {
         &self,
         request: Request<Streaming<SessionRequest>>,
     ) -> Answered<Self::SessionStream> {
-        self.open(StreamMethod::Session, request, async |inbound| {
-            Ok(Session::new(Arc::clone(&self.desk), inbound).boxed())
+        self.open(StreamMethod::Session, request, async |place, inbound| {
+            Ok(Session::new(place, inbound).boxed())
         })
         .await
     }
@@ -197,8 +218,8 @@ impl LockService for LockApi {
         &self,
         request: Request<WatchLeaderRequest>,
     ) -> Answered<Self::WatchLeaderStream> {
-        self.open(StreamMethod::WatchLeader, request, async |request| {
-            Ok(watch_leader::responses(Arc::clone(&self.desk), &request).await?.boxed())
+        self.open(StreamMethod::WatchLeader, request, async |place, request| {
+            Ok(watch_leader::responses(place, &request).await?.boxed())
         })
         .await
     }
@@ -208,11 +229,12 @@ impl LockService for LockApi {
         request: Request<CheckFencingTokenRequest>,
     ) -> Answered<CheckFencingTokenResponse> {
         let received = clock::now();
+        let span = span("CheckFencingToken", &Origin::of(&request));
         let call = async {
             let outcome = self.check(request, received).await;
             self.answer("CheckFencingToken", outcome)
         };
-        call.instrument(span("CheckFencingToken")).await
+        call.instrument(span).await
     }
 }
 

@@ -3,6 +3,8 @@
 //! Deliberately absent: how that is worded, which is `errors`.
 
 use super::convert::Violations;
+use super::limits::Exhausted;
+use crate::auth::Denied;
 use crate::driver::Closed;
 use holdfast_engine::{Answer, Loss, LostBy, MasterAnswer};
 use std::error::Error;
@@ -25,8 +27,10 @@ pub enum Refusal {
     OutOfTime,
     /// This replica is going away.
     Draining,
-    /// Too many streams are open.
-    TooManyStreams,
+    /// There is too much of what is bounded.
+    Exhausted(Exhausted),
+    /// The policy does not allow it.
+    Denied(Box<Denied>),
     /// A message of a stream could not be read: what tonic or the decoder says of it.
     Unreadable(Status),
     /// The engine's answer is to another question.
@@ -55,7 +59,7 @@ impl Refusal {
     /// Is it about what the client said, and not about how the stream fared?
     pub(super) fn is_about_a_message(&self) -> bool {
         match self {
-            Self::Invalid(_) => true,
+            Self::Invalid(_) | Self::Denied(_) => true,
             // What the transport says of a stream that broke has its cause with it.
             Self::Unreadable(status) => status.source().is_none(),
             _ => false,
@@ -66,6 +70,18 @@ impl Refusal {
 impl From<Violations> for Refusal {
     fn from(violations: Violations) -> Self {
         Self::Invalid(violations)
+    }
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::Exhausted(exhausted)
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(Box::new(denied))
     }
 }
 

@@ -3,25 +3,26 @@
 use super::admin_service::AdminApi;
 use super::convert::Rules;
 use super::health;
-use super::layers::{ContractLayer, ObserveLayer, TraceLayer};
+use super::incoming::{ConnectionLimits, connections};
+use super::layers::{ContractLayer, IdentifyLayer, ObserveLayer, TraceLayer};
+use super::limits::Bounds;
 use super::lock_service::LockApi;
 use super::masters::MasterNames;
-use super::streams::Streams;
+use super::tls::Tls;
 use crate::admin::Readiness;
+use crate::auth::Gate;
 use crate::driver::Handle;
 use crate::telemetry::{RpcMetrics, Traces};
 use holdfast_engine::Params;
 use holdfast_proto::FILE_DESCRIPTOR_SET;
 use holdfast_proto::v1::admin_service_server::AdminServiceServer;
 use holdfast_proto::v1::lock_service_server::LockServiceServer;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tonic_reflection::server::Builder as Reflection;
 use tower::layer::util::{Identity, Stack};
 use tower::util::{Either, option_layer};
@@ -34,8 +35,13 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// what their clients hold, and a client that is only cut off relies on it until its own deadline.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whoever connects and says nothing does not stay.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams of a connection that were opened and reset before they were served; a client with more is a
+/// flood (rapid reset), and its connection is closed.
+const MAX_PENDING_RESETS: usize = 200;
+/// Streams of a connection that were reset because of what its client did wrong.
+const MAX_ERROR_RESETS: usize = 1_024;
+/// All headers of a call: a JWT and a trace fit many times.
+const MAX_HEADER_BYTES: u32 = 32 * 1_024;
 
 /// What the services need to know.
 #[derive(Debug)]
@@ -48,8 +54,10 @@ pub struct Context {
     pub rules: Rules,
     /// How the masters are called.
     pub masters: MasterNames,
-    /// The streams that are open, and how many may be.
-    pub streams: Streams,
+    /// Who may do what.
+    pub gate: Gate,
+    /// How much callers may use.
+    pub bounds: Bounds,
 }
 
 /// How the server serves.
@@ -64,6 +72,10 @@ pub struct Settings {
     pub max_ttl: Duration,
     /// After shutdown began, connections may linger for so long.
     pub linger: Duration,
+    /// Bounds on connections.
+    pub connections: ConnectionLimits,
+    /// An older connection is asked to go.
+    pub max_connection_age: Option<Duration>,
     /// Plain text without.
     pub tls: Option<Tls>,
     /// Where the spans of calls go; nowhere without.
@@ -77,34 +89,23 @@ impl Default for Settings {
             max_concurrent_streams: 20_000,
             max_ttl: Duration::from_secs(60),
             linger: Duration::from_secs(10),
+            connections: ConnectionLimits {
+                most: 20_000,
+                most_per_address: None,
+                handshake_timeout: Duration::from_secs(10),
+            },
+            max_connection_age: None,
             tls: None,
             traces: None,
         }
     }
 }
 
-/// Certificates, in PEM.
-#[derive(Clone)]
-pub struct Tls {
-    /// This server's certificate and those between it and the root.
-    pub cert: Vec<u8>,
-    /// Its private key.
-    pub key: Vec<u8>,
-    /// Clients must show a certificate of this authority.
-    pub client_ca: Option<Vec<u8>>,
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("client_ca", &self.client_ca.is_some()).finish_non_exhaustive()
-    }
-}
-
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Most likely the certificates.
-    #[error("the gRPC server cannot be set up")]
+    /// The listener failed.
+    #[error("the gRPC server ended")]
     Transport(#[source] tonic::transport::Error),
     /// The descriptors of this build do not fit together.
     #[error("server reflection cannot be set up")]
@@ -114,17 +115,17 @@ pub enum ServeError {
 /// Serves until `shutdown` resolves and the connections are closed, or have lingered for too long.
 pub async fn serve(
     listener: TcpListener,
-    context: Context,
+    context: impl Into<Arc<Context>>,
     settings: Settings,
     readiness: Readiness,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let context = context.into();
+    let server = transport(&settings, &context);
     let (health_service, reporter) = health::health().await;
     let max = settings.max_message_bytes;
-    let routes =
-        routes(Arc::new(context), max)?.add_service(health_service.max_decoding_message_size(max));
-    let server = transport(&settings)?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let routes = routes(context, max)?.add_service(health_service.max_decoding_message_size(max));
+    let incoming = connections(listener, settings.tls.clone(), settings.connections);
 
     let (closing, closed) = oneshot::channel::<()>();
     let ending = async {
@@ -151,26 +152,26 @@ async fn follow_for_ever(readiness: Readiness, reporter: tonic_health::server::H
     std::future::pending().await
 }
 
-type Layered =
-    Stack<ContractLayer, Stack<Either<TraceLayer, Identity>, Stack<ObserveLayer, Identity>>>;
+type Layered = Stack<
+    IdentifyLayer,
+    Stack<ContractLayer, Stack<Either<TraceLayer, Identity>, Stack<ObserveLayer, Identity>>>,
+>;
 
-fn transport(settings: &Settings) -> Result<Server<Layered>, ServeError> {
+fn transport(settings: &Settings, context: &Context) -> Server<Layered> {
     let mut server = Server::builder()
         .max_concurrent_streams(settings.max_concurrent_streams)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT + settings.max_ttl));
-    if let Some(tls) = &settings.tls {
-        let mut config = ServerTlsConfig::new()
-            .timeout(HANDSHAKE_TIMEOUT)
-            .identity(TlsIdentity::from_pem(&tls.cert, &tls.key));
-        if let Some(ca) = &tls.client_ca {
-            config = config.client_ca_root(Certificate::from_pem(ca));
-        }
-        server = server.tls_config(config).map_err(ServeError::Transport)?;
+    if let Some(age) = settings.max_connection_age {
+        server = server.max_connection_age(age);
     }
     let trace = settings.traces.clone().map(TraceLayer::new);
     let observe = ObserveLayer::new(RpcMetrics::new());
-    Ok(server.layer(observe).layer(option_layer(trace)).layer(ContractLayer))
+    let identify = IdentifyLayer::new(context.gate.clone(), context.bounds.clone());
+    server.layer(observe).layer(option_layer(trace)).layer(ContractLayer).layer(identify)
 }
 
 fn routes(context: Arc<Context>, max_message_bytes: usize) -> Result<Routes, ServeError> {
@@ -189,17 +190,4 @@ fn routes(context: Arc<Context>, max_message_bytes: usize) -> Result<Routes, Ser
         .add_service(admin.max_decoding_message_size(max_message_bytes))
         .add_service(v1.max_decoding_message_size(max_message_bytes))
         .add_service(v1alpha.max_decoding_message_size(max_message_bytes)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn certificates_that_are_none_are_an_error() {
-        let none = || b"none".to_vec();
-        let tls = Some(Tls { cert: none(), key: none(), client_ca: None });
-        let server = transport(&Settings { tls, ..Settings::default() });
-        assert!(matches!(server, Err(ServeError::Transport(_))));
-    }
 }

@@ -10,6 +10,10 @@ use super::convert::{self, AcquireArgs, ExtendArgs, LeaseId, SessionArgs, Violat
 use super::deadline;
 use super::desk::{Desk, Told};
 use super::errors::Refusal;
+use super::limits::{Part, Pause, Reservation};
+use super::origin::Origin;
+use super::server::Context as Services;
+use crate::auth::Permission;
 use crate::clock;
 use crate::driver::Calls;
 use crate::telemetry::StreamMethod;
@@ -18,6 +22,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use holdfast_engine::{
     Answer, Call, CallId, Claim, Granted, Instant, LeaseHash, Now, Renewal, Resource,
 };
+use holdfast_proto::v1::session_request::Request;
 use holdfast_proto::v1::session_response::Result as Outcome;
 use holdfast_proto::v1::{
     AcquireResponse, ExtendResponse, ReleaseResponse, SessionPong, SessionRequest, SessionResponse,
@@ -40,7 +45,9 @@ const MAX_UNDER_WAY: usize = 20_000;
 /// The responses of one stream.
 pub(super) struct Session {
     desk: Arc<Desk>,
+    origin: Origin,
     inbound: Inbound,
+    pause: Pause,
     draining: BoxFuture<'static, ()>,
     calls: Calls,
     asked: HashMap<CallId, Asked>,
@@ -57,6 +64,9 @@ enum Inbound {
     Over(Result<(), Refusal>),
 }
 
+/// For its wait, if it has one, and for its lease.
+type Room = (Option<Part>, Reservation);
+
 /// A call under way, and what its answer is made of.
 struct Asked {
     sequence: u64,
@@ -65,18 +75,23 @@ struct Asked {
 }
 
 enum What {
-    Acquire { claim: Arc<Claim>, lease_id: LeaseId, grace: Duration },
+    Acquire { claim: Arc<Claim>, lease_id: LeaseId, grace: Duration, room: Room },
     Extend { renewal: Arc<Renewal>, lease_id: LeaseId },
     Release { key: (Resource, LeaseHash) },
 }
 
 impl Session {
-    pub(super) fn new(desk: Arc<Desk>, inbound: Streaming<SessionRequest>) -> Self {
+    pub(super) fn new(
+        (desk, origin): (Arc<Desk>, Origin),
+        inbound: Streaming<SessionRequest>,
+    ) -> Self {
         let driver = &desk.context.driver;
         let (draining, calls) = (driver.draining().boxed(), driver.calls());
         Self {
             desk,
+            origin,
             inbound: Inbound::Open(inbound),
+            pause: Pause::default(),
             draining,
             calls,
             asked: HashMap::new(),
@@ -89,7 +104,10 @@ impl Session {
     /// Takes in one message, or that there will be none. Was there anything to take in?
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let Inbound::Open(inbound) = &mut self.inbound else { return false };
-        if self.calls.under_way() >= MAX_UNDER_WAY {
+        if self.calls.under_way() >= MAX_UNDER_WAY
+            || self.calls.poll_room(cx).is_pending()
+            || self.pause.poll_over(cx).is_pending()
+        {
             return false;
         }
         let end = match inbound.poll_next_unpin(cx) {
@@ -117,8 +135,14 @@ impl Session {
 
     fn hear(&mut self, request: SessionRequest, received: Now) -> Result<(), Refusal> {
         let SessionRequest { sequence, timeout, request } = request;
-        let rules = &self.desk.context.rules;
-        let parsed = SessionArgs::parse(request, rules, received);
+        let Services { rules, bounds, .. } = self.desk.context.as_ref();
+        let asks = !matches!(request, Some(Request::Cancel(_) | Request::Ping(_)));
+        if asks && let Err(exhausted) = bounds.admit(&self.origin.party()) {
+            self.pause.begin(&exhausted);
+            self.refuse(sequence, &exhausted.into());
+            return Ok(());
+        }
+        let parsed = SessionArgs::parse((request, &self.origin.caller), rules, received);
         let parsed = parsed.and_then(|args| {
             Ok((args, SessionArgs::timeout(timeout.map(|span| (span.seconds, span.nanos)))?))
         });
@@ -142,32 +166,48 @@ impl Session {
             return Err(Violations::one("sequence", why).into());
         }
         let deadline = timeout.map(|timeout| received.boot + deadline::for_the_engine(timeout));
-        let Some((call, what)) = self.call(args, deadline) else { return Ok(()) };
+        let (call, what) = match self.call(args, received, deadline) {
+            Ok(Some(call)) => call,
+            Ok(None) => return Ok(()),
+            Err(refusal) => {
+                self.refuse(sequence, &refusal);
+                return Ok(());
+            }
+        };
         let id = self.calls.begin(call)?;
         self.by_sequence.insert(sequence, id);
         self.asked.insert(id, Asked { sequence, received: received.boot, what });
         Ok(())
     }
 
-    fn call(&self, args: SessionArgs, deadline: Option<Instant>) -> Option<(Call, What)> {
-        Some(match args {
+    fn call(
+        &self,
+        args: SessionArgs,
+        received: Now,
+        deadline: Option<Instant>,
+    ) -> Result<Option<(Call, What)>, Refusal> {
+        let Self { desk, origin, .. } = self;
+        Ok(Some(match args {
             SessionArgs::Acquire { acquire: AcquireArgs { claim, wait, lease_id }, grace } => {
+                desk.authorize(origin, Permission::Acquire, &claim.resource)?;
+                let room = desk.reserve(origin, &claim, wait, received)?;
                 let call = Call::Acquire { claim: Arc::clone(&claim), wait, deadline };
-                (call, What::Acquire { claim, lease_id, grace })
+                (call, What::Acquire { claim, lease_id, grace, room })
             }
             SessionArgs::Extend(ExtendArgs { mut renewal, lease_id }) => {
+                desk.authorize(origin, Permission::Extend, &renewal.resource)?;
                 let nonce = self.leases.nonce(&(renewal.resource.clone(), renewal.lease));
                 Arc::make_mut(&mut renewal).nonce = nonce;
                 let call = Call::Extend { renewal: Arc::clone(&renewal), deadline };
                 (call, What::Extend { renewal, lease_id })
             }
-            SessionArgs::Release(args) => {
-                let convert::ReleaseArgs { resource, lease, token } = args;
+            SessionArgs::Release(convert::ReleaseArgs { resource, lease, token }) => {
+                desk.authorize(origin, Permission::Extend, &resource)?;
                 let key = (resource.clone(), lease);
                 (Call::Release { resource, lease, token, deadline }, What::Release { key })
             }
-            SessionArgs::Cancel | SessionArgs::Ping => return None,
-        })
+            SessionArgs::Cancel | SessionArgs::Ping => return Ok(None),
+        }))
     }
 
     fn cancel(&mut self, sequence: u64) {
@@ -182,8 +222,8 @@ impl Session {
         let Some(Asked { sequence, received, what }) = self.asked.remove(&id) else { return };
         self.by_sequence.remove(&sequence);
         let outcome = match what {
-            What::Acquire { claim, lease_id, grace } => {
-                let acquired = self.acquired((&claim, lease_id, grace), received, answer);
+            What::Acquire { claim, lease_id, grace, room } => {
+                let acquired = self.acquired((&claim, lease_id, grace, room), received, answer);
                 self.desk.count(&acquired);
                 acquired.map(Outcome::Acquired)
             }
@@ -200,12 +240,13 @@ impl Session {
 
     fn acquired(
         &mut self,
-        (claim, lease_id, grace): (&Arc<Claim>, LeaseId, Duration),
+        (claim, lease_id, grace, (_, room)): (&Arc<Claim>, LeaseId, Duration, Room),
         received: Instant,
         answer: Answer,
     ) -> Result<AcquireResponse, Refusal> {
         let outcome = match answer {
             Answer::Granted(granted) => {
+                room.granted(granted.grant.valid_until);
                 let lease = self.desk.granted((claim, lease_id), &granted, received)?;
                 let Granted { grant, give_back, .. } = granted;
                 let key = (claim.resource.clone(), claim.lease);
@@ -228,6 +269,9 @@ impl Session {
         match answer {
             Answer::Renewed(grant) => {
                 self.leases.renewed(&key, &grant);
+                let lease = (&key.0, key.1);
+                let party = self.origin.party();
+                self.desk.context.bounds.renewed(&party, lease, grant.valid_until);
                 let lease = self.desk.renewed((renewal, lease_id), &grant, received)?;
                 Ok(ExtendResponse { lease: Some(lease) })
             }
@@ -243,6 +287,7 @@ impl Session {
         match answer {
             Answer::Released(outcome) => {
                 self.leases.forget(key);
+                self.desk.ended(&self.origin, (&key.0, key.1), outcome);
                 Ok(ReleaseResponse { outcome: convert::released(outcome).into() })
             }
             other => Err(other.into()),

@@ -7,7 +7,9 @@
 use super::convert::WatchArgs;
 use super::desk::{Desk, name_call};
 use super::errors::Refusal;
+use super::origin::Origin;
 use super::teller::Teller;
+use crate::auth::{Pass, Permission};
 use crate::clock;
 use crate::driver::{Closed, Watch};
 use crate::telemetry::StreamMethod;
@@ -24,22 +26,23 @@ const RPC: &str = StreamMethod::WatchLeader.name();
 
 /// The responses of one stream.
 pub(super) async fn responses(
-    desk: Arc<Desk>,
+    (desk, origin): (Arc<Desk>, Origin),
     request: &WatchLeaderRequest,
 ) -> Result<impl Stream<Item = Result<WatchLeaderResponse, Status>> + Send + 'static, Refusal> {
     let args = WatchArgs::parse(request, &desk.context.rules, clock::now())?;
     let WatchArgs { resource, after, bookmarks } = args;
     name_call(&resource, None);
+    let pass = desk.context.gate.pass(&origin.caller, Permission::Watch, resource.name())?;
     let opened = clock::now().boot;
     let watch = desk.context.driver.watch(resource, after).await?;
     let bookmarks = bookmarks.map(Bookmarks::new);
-    let watching = Watching { desk, watch, teller: Teller::new(after, opened), bookmarks };
+    let watching = Watching { desk, pass, watch, teller: Teller::new(after, opened), bookmarks };
     Ok(stream::unfold(Some(watching), async |watching| {
         let mut watching = watching?;
         match watching.next().await {
             Ok(response) => Some((Ok(response), Some(watching))),
-            Err(closed) => {
-                let status = watching.desk.refuse(RPC, &Refusal::from(closed));
+            Err(refusal) => {
+                let status = watching.desk.refuse(RPC, &refusal);
                 Some((Err(status), None))
             }
         }
@@ -49,6 +52,8 @@ pub(super) async fn responses(
 /// One stream.
 struct Watching {
     desk: Arc<Desk>,
+    /// Asked again before each message.
+    pass: Pass,
     watch: Watch,
     teller: Teller,
     bookmarks: Option<Box<Bookmarks>>,
@@ -56,13 +61,14 @@ struct Watching {
 
 impl Watching {
     /// The next thing worth a message.
-    async fn next(&mut self) -> Result<WatchLeaderResponse, Closed> {
+    async fn next(&mut self) -> Result<WatchLeaderResponse, Refusal> {
         loop {
             let said = match self.view().await? {
                 Some(view) => self.teller.tell(&view, clock::now().boot),
                 None => self.confirm(),
             };
             if let Some(said) = said {
+                self.pass.check()?;
                 if let Some(bookmarks) = &mut self.bookmarks {
                     bookmarks.restart();
                 }

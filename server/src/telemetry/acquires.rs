@@ -1,6 +1,6 @@
 //! What acquires came to.
 
-use super::metrics::names;
+use super::names;
 use metrics::{Counter, counter};
 use std::fmt;
 
@@ -13,12 +13,16 @@ pub enum AcquireOutcome {
     Held,
     /// The request did not fit.
     Invalid,
+    /// The policy does not allow it.
+    Denied,
     /// Granted, and nothing was left of it.
     Lost,
     /// A later call took its place.
     Superseded,
     /// Too many wait.
     QueueFull,
+    /// The caller, or all together, have too much already.
+    Limited,
     /// Too few masters voted.
     NoQuorum,
     /// The deadline came first.
@@ -30,13 +34,15 @@ pub enum AcquireOutcome {
 }
 
 /// As they are called in the metric, in the order of the enum.
-const LABELS: [&str; 10] = [
+const LABELS: [&str; 12] = [
     "granted",
     "held",
     "invalid",
+    "denied",
     "lost",
     "superseded",
     "queue_full",
+    "limited",
     "no_quorum",
     "out_of_time",
     "draining",

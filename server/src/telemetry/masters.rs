@@ -3,7 +3,9 @@
 //!
 //! Deliberately absent: connections that come and go, which the driver logs.
 
-use super::metrics::names;
+use super::logs::AUDIT;
+use super::names;
+use crate::masters::MISFIT;
 use holdfast_engine::{Live, MasterState, MasterView, Status};
 use metrics::{counter, gauge};
 use std::sync::Arc;
@@ -64,6 +66,7 @@ impl MasterWatch {
         gauge!(names::QUORUM).set(f64::from(u8::from(status.has_quorum)));
         gauge!(names::CLOCK_FITS).set(f64::from(u8::from(status.clock_fits)));
         gauge!(names::WAITERS).set(status.waiters as f64);
+        gauge!(names::LONGEST_QUEUE).set(status.longest_queue as f64);
         gauge!(names::LEASES).set(status.leases as f64);
         record_live(status.live, tasks);
         for (number, state) in STATES.iter().enumerate() {
@@ -86,13 +89,32 @@ impl MasterWatch {
             return;
         }
         match &view.state {
-            MasterState::Voting => info!(master = name, "votes"),
+            MasterState::Voting => {
+                if matches!(said, Some(MasterState::Quarantined(_))) {
+                    info!(target: AUDIT, action = "adoption", master = name, "votes: its quarantine is over");
+                } else {
+                    info!(master = name, "votes");
+                }
+            }
             MasterState::Quarantined(remaining) => {
                 let left = remaining
                     .map(|left| tracing::field::debug(Duration::from_secs(left.as_secs())));
-                info!(master = name, left, "in quarantine: it may have forgotten leases");
+                info!(
+                    target: AUDIT,
+                    action = "quarantine",
+                    master = name,
+                    left,
+                    "in quarantine: it may have forgotten leases"
+                );
             }
             MasterState::Unreachable(_) => {}
+            MasterState::Misconfigured(why) if why.starts_with(MISFIT) => warn!(
+                target: AUDIT,
+                action = "configuration_differs",
+                master = name,
+                %why,
+                "must not vote"
+            ),
             MasterState::Misconfigured(why) => warn!(master = name, %why, "must not vote"),
         }
         *said = Some(view.state.clone());
@@ -134,6 +156,11 @@ fn record_master(name: &str, view: &MasterView) {
     gauge!(names::MASTER_ROUND_TRIP, "master" => name.to_owned()).set(round_trip);
     let offset = view.clock_offset_micros.map_or(f64::NAN, |micros| micros as f64 / 1e6);
     gauge!(names::MASTER_CLOCK_OFFSET, "master" => name.to_owned()).set(offset);
+    let quarantine = match view.state {
+        MasterState::Quarantined(left) => left.map_or(f64::NAN, |left| left.as_secs_f64()),
+        MasterState::Voting | MasterState::Unreachable(_) | MasterState::Misconfigured(_) => 0.0,
+    };
+    gauge!(names::MASTER_QUARANTINE, "master" => name.to_owned()).set(quarantine);
 }
 
 fn number_of(state: &MasterState) -> usize {
@@ -168,12 +195,13 @@ mod tests {
             masters: vec![
                 view(MasterState::Voting),
                 view(MasterState::Unreachable("gone".into())),
-                view(MasterState::Voting),
+                view(MasterState::Quarantined(Some(Duration::from_secs(9)))),
             ],
             has_quorum: true,
             clock_fits: true,
             resting: None,
             waiters: 7,
+            longest_queue: 4,
             leases: 5,
             live: Live { timers: 2, ..Live::default() },
         };
@@ -186,13 +214,16 @@ mod tests {
         for line in [
             "holdfast_quorum 1",
             "holdfast_waiters 7",
+            "holdfast_longest_queue 4",
             "holdfast_leases 5",
             "holdfast_live{kind=\"timers\"} 2",
             "holdfast_live{kind=\"tasks\"} 3",
-            "holdfast_masters{state=\"voting\"} 2",
+            "holdfast_masters{state=\"voting\"} 1",
             "holdfast_masters{state=\"misconfigured\"} 0",
             "holdfast_master_state{master=\"b\",state=\"unreachable\"} 1",
             "holdfast_master_state{master=\"b\",state=\"voting\"} 0",
+            "holdfast_master_quarantine_seconds{master=\"a\"} 0",
+            "holdfast_master_quarantine_seconds{master=\"c\"} 9",
             "holdfast_master_clock_offset_seconds{master=\"a\"} -0.0015",
             "holdfast_master_round_trip_seconds{master=\"a\"} NaN",
         ] {

@@ -1,6 +1,6 @@
 //! The counters of every method, looked up once: counting a call must not cost a search by name.
 
-use super::metrics::names;
+use super::names;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::fmt;
 use std::time::Duration;
@@ -27,13 +27,14 @@ const CODES: [&str; 17] = [
 ];
 
 /// The methods that are told apart; paths come from clients, so anything else is one more.
-const METHODS: [(&str, &str); 12] = [
+const METHODS: [(&str, &str); 13] = [
     ("/holdfast.v1.LockService/Acquire", "Acquire"),
     ("/holdfast.v1.LockService/Extend", "Extend"),
     ("/holdfast.v1.LockService/Release", "Release"),
     ("/holdfast.v1.LockService/KeepAlive", "KeepAlive"),
     ("/holdfast.v1.LockService/Hold", "Hold"),
     ("/holdfast.v1.LockService/WatchLeader", "WatchLeader"),
+    ("/holdfast.v1.LockService/Session", "Session"),
     ("/holdfast.v1.LockService/CheckFencingToken", "CheckFencingToken"),
     ("/holdfast.v1.AdminService/ListLocks", "ListLocks"),
     ("/holdfast.v1.AdminService/DescribeLock", "DescribeLock"),

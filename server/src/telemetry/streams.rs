@@ -1,8 +1,7 @@
-//! Streams that are open, and leases that were lost on them.
+//! Streams that are open.
 
-use super::metrics::names;
-use holdfast_engine::{Loss, LostBy};
-use metrics::{Counter, Gauge, counter, gauge};
+use super::names;
+use metrics::{Gauge, gauge};
 use std::fmt;
 
 /// A method whose calls are streams.
@@ -64,50 +63,6 @@ impl fmt::Debug for OpenStreams {
     }
 }
 
-/// Why leases of Hold were lost, as it is called in the metric.
-const REASONS: [&str; 6] =
-    ["expired", "taken", "revoked", "no_quorum", "client_silent", "max_hold"];
-
-/// Counts the leases that Hold said were lost, by reason.
-pub struct LeasesLost([Counter; REASONS.len()]);
-
-impl LeasesLost {
-    /// On the recorder that is installed; nothing is counted if there is none.
-    pub fn new() -> Self {
-        Self(REASONS.map(|reason| {
-            let lost = counter!(names::LEASES_LOST, "reason" => reason);
-            // There from the start: a rate over a counter that appears with its first event is 0.
-            lost.absolute(0);
-            lost
-        }))
-    }
-
-    /// One more.
-    pub fn count(&self, by: LostBy) {
-        let place = match by {
-            LostBy::Expired | LostBy::Told(Loss::Gone) => 0,
-            LostBy::Told(Loss::Taken) => 1,
-            LostBy::Told(Loss::Revoked) => 2,
-            LostBy::NoQuorum => 3,
-            LostBy::ClientSilent => 4,
-            LostBy::Told(Loss::MaxHold) => 5,
-        };
-        self.0[place].increment(1);
-    }
-}
-
-impl Default for LeasesLost {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for LeasesLost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeasesLost").finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,26 +70,19 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     #[test]
-    fn streams_and_losses_are_there_from_the_start_and_counted() {
+    fn streams_are_there_from_the_start_and_counted() {
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
-            let (open, lost) = (OpenStreams::new(), LeasesLost::new());
+            let open = OpenStreams::new();
             open.opened(StreamMethod::Hold);
             open.opened(StreamMethod::Hold);
             open.closed(StreamMethod::Hold);
-            lost.count(LostBy::Told(Loss::Gone));
-            lost.count(LostBy::Expired);
-            lost.count(LostBy::Told(Loss::MaxHold));
         });
 
         let text = recorder.handle().render();
-        for line in [
-            "holdfast_streams{method=\"Hold\"} 1",
-            "holdfast_streams{method=\"KeepAlive\"} 0",
-            "holdfast_leases_lost_total{reason=\"expired\"} 2",
-            "holdfast_leases_lost_total{reason=\"max_hold\"} 1",
-            "holdfast_leases_lost_total{reason=\"taken\"} 0",
-        ] {
+        for line in
+            ["holdfast_streams{method=\"Hold\"} 1", "holdfast_streams{method=\"KeepAlive\"} 0"]
+        {
             assert!(text.contains(line), "{line}\n{text}");
         }
     }

@@ -22,6 +22,7 @@ mod bench;
 mod points;
 mod systems;
 
+mod attacks;
 mod load;
 mod measure;
 mod sample;
@@ -33,6 +34,7 @@ mod report;
 
 mod output;
 
+pub use attacks::{AttackOptions, attack};
 pub use load::{LoadOptions, load};
 pub use run::{Options, run};
 pub use systems::{EchoOptions, Tenancy, echo, hold};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::measure::Latencies;
 use crate::output;
@@ -30,6 +30,8 @@ const ENDING: Duration = Duration::from_secs(60);
 /// So long a load stays when it has said that measuring is over: the CPU time of a process that is gone
 /// cannot be read.
 const CLOSING: Duration = Duration::from_millis(200);
+/// How often a worker that is paced takes its lock.
+const PACE: Duration = Duration::from_millis(20);
 /// After an error, so that a server that is gone is not asked a million times.
 const AFTER_ERROR: Duration = Duration::from_millis(5);
 
@@ -55,19 +57,24 @@ pub(crate) struct Plan {
     pub(crate) warm_seconds: f64,
     #[arg(long)]
     pub(crate) seconds: f64,
+    /// Who it is, to servers that ask.
+    #[arg(long)]
+    pub(crate) token: Option<String>,
 }
 
 impl Plan {
     /// As the command line of every load says it.
-    pub(crate) fn arguments(&self) -> [String; 5] {
-        let Plan { work, workers, addresses, warm_seconds, seconds } = self;
-        [
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let Plan { work, workers, addresses, warm_seconds, seconds, token } = self;
+        let mut arguments = vec![
             format!("--work={}", work.name()),
             format!("--workers={workers}"),
             format!("--addresses={}", addresses.join(",")),
             format!("--warm-seconds={warm_seconds}"),
             format!("--seconds={seconds}"),
-        ]
+        ];
+        arguments.extend(token.iter().map(|token| format!("--token={token}")));
+        arguments
     }
 }
 
@@ -76,6 +83,8 @@ impl Plan {
 pub(crate) enum Work {
     /// Takes a lock of its own and gives it back.
     Own,
+    /// The same, no oftener than so many times a second: how long it takes is what counts.
+    Paced,
     /// Takes the lock that all others want, too, and gives it back.
     Contended,
     /// Renews a lock of its own that it never gives back.
@@ -105,11 +114,12 @@ pub fn load(options: LoadOptions) -> Result<ExitCode> {
 pub(crate) async fn drive<W: Worker>(workers: Vec<W>, plan: &Plan) -> Result<Figures> {
     let stage = Arc::new(Stage::default());
     let contended = plan.work == Work::Contended;
+    let pace = if plan.work == Work::Paced { PACE } else { Duration::ZERO };
     let mut tasks = JoinSet::new();
     for (index, worker) in workers.into_iter().enumerate() {
         let own = if contended { "all".to_owned() } else { index.to_string() };
         let resource = format!("bench-{}-{own}", process::id());
-        tasks.spawn(work(worker, resource, contended, Arc::clone(&stage)));
+        tasks.spawn(work(worker, resource, (contended, pace), Arc::clone(&stage)));
     }
 
     sleep(Duration::from_secs_f64(plan.warm_seconds)).await;
@@ -195,15 +205,19 @@ struct Tally {
 async fn work<W: Worker>(
     mut worker: W,
     resource: String,
-    contended: bool,
+    (contended, pace): (bool, Duration),
     stage: Arc<Stage>,
 ) -> Tally {
     let mut tally = Tally::default();
     while !stage.is(Phase::Over) {
+        let turn = Instant::now() + pace;
         if let Err(error) = cycle(&mut worker, &resource, contended, &stage, &mut tally).await {
             tally.errors += 1;
             tally.first_error.get_or_insert_with(|| format!("{error:#}"));
             sleep(AFTER_ERROR).await;
+        }
+        if !pace.is_zero() {
+            sleep_until(turn).await;
         }
     }
     tally

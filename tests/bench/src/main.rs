@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use holdfast_bench::{EchoOptions, LoadOptions, Options, Tenancy, echo, hold, load, run};
+use holdfast_bench::{
+    AttackOptions, EchoOptions, LoadOptions, Options, Tenancy, attack, echo, hold, load, run,
+};
 
 /// Measures Holdfast and its rivals in one run.
 #[derive(Debug, Parser)]
@@ -20,6 +22,9 @@ enum Command {
     /// One load of a run, started by it.
     #[command(hide = true)]
     Load(LoadOptions),
+    /// One attack, until this process is killed.
+    #[command(hide = true)]
+    Attack(AttackOptions),
     /// One lock that is held until this process is killed.
     #[command(hide = true)]
     Hold(Tenancy),
@@ -32,6 +37,7 @@ fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run(options) => run(options),
         Command::Load(options) => load(options),
+        Command::Attack(options) => attack(options),
         Command::Hold(tenancy) => hold(tenancy),
         Command::Echo(options) => echo(options),
     }

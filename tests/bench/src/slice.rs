@@ -30,7 +30,8 @@ impl Slice {
     pub(crate) fn start(self, servers: &Servers, idle: Role) -> Result<Loading> {
         let Slice { system, work, workers, warm_seconds, seconds } = self;
         let addresses = servers.addresses.clone();
-        let plan = Plan { work, workers: workers as usize, addresses, warm_seconds, seconds };
+        let (workers_of_plan, token) = (workers as usize, servers.token.clone());
+        let plan = Plan { work, workers: workers_of_plan, addresses, warm_seconds, seconds, token };
         let (program, args) = system.load_command(&plan)?;
         let name = format!("load of {system}");
         let process = Process::spawn(name, program, |command| {
@@ -54,6 +55,12 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
+    /// Somebody else whose CPU time counts.
+    pub(crate) fn beside(mut self, role: Role) -> Loading {
+        self.roles.push(role);
+        self
+    }
+
     /// Waits until measuring begins.
     pub(crate) async fn measuring(self) -> Result<Measuring> {
         self.process.wait_for_line(MEASURING, self.bound).await?;

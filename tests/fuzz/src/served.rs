@@ -15,8 +15,10 @@ use holdfast_proto::v1::{
     AcquireRequest, CheckFencingTokenRequest, ExtendRequest, Lease, TokenStanding,
 };
 use holdfast_server::admin::Readiness;
+use holdfast_server::auth::Gate;
+use holdfast_server::config::Limits;
 use holdfast_server::driver;
-use holdfast_server::grpc::{Context, MasterNames, Rules, Settings, Streams, serve};
+use holdfast_server::grpc::{Bounds, Context, MasterNames, Rules, Settings, serve};
 use holdfast_server::masters::Connector;
 use holdfast_server::masters::memory::dev_masters;
 use http::{HeaderMap, Request, Response};
@@ -68,33 +70,39 @@ impl Answered {
     }
 }
 
+/// What its services need, once a quorum votes.
+pub async fn context(last: Option<Box<dyn Connector>>) -> Result<Context, String> {
+    let params = Arc::new(params());
+    let mut connectors: Vec<Box<dyn Connector>> = Vec::new();
+    for connector in dev_masters(&params, "ours", NAMES) {
+        connectors.push(Box::new(connector));
+    }
+    if let Some(last) = last {
+        connectors.pop();
+        connectors.push(last);
+    }
+    let named = NAMES.map(str::to_owned).into_iter().zip(connectors).collect();
+    let (driver, _) = driver::spawn(Arc::clone(&params), named, [7; 32], None);
+    let voting = async {
+        while !driver.status().await.is_ok_and(|status| status.has_quorum) {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(START, voting).await.map_err(|_| "no quorum".to_owned())?;
+    Ok(Context {
+        driver,
+        params,
+        rules: Rules::default(),
+        masters: MasterNames::new(NAMES.map(|name| (name.to_owned(), Vec::new()))),
+        gate: Gate::wide_open(),
+        bounds: Bounds::new(&Limits { max_streams: 1_000, ..Limits::default() }),
+    })
+}
+
 impl Served {
     /// Starts it, over memory masters; the last of them can be another one.
     pub async fn start(last: Option<Box<dyn Connector>>) -> Result<Self, String> {
-        let params = Arc::new(params());
-        let mut connectors: Vec<Box<dyn Connector>> = Vec::new();
-        for connector in dev_masters(&params, "ours", NAMES) {
-            connectors.push(Box::new(connector));
-        }
-        if let Some(last) = last {
-            connectors.pop();
-            connectors.push(last);
-        }
-        let named = NAMES.map(str::to_owned).into_iter().zip(connectors).collect();
-        let (driver, _) = driver::spawn(Arc::clone(&params), named, [7; 32], None);
-        let voting = async {
-            while !driver.status().await.is_ok_and(|status| status.has_quorum) {
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(START, voting).await.map_err(|_| "no quorum".to_owned())?;
-        let context = Context {
-            driver,
-            params,
-            rules: Rules::default(),
-            masters: MasterNames::new(NAMES.map(|name| (name.to_owned(), Vec::new()))),
-            streams: Streams::new(1_000),
-        };
+        let context = context(last).await?;
         let channel = listen(context).await.map_err(|error| error.to_string())?;
         let mut served = Self { channel, token: 0 };
         served.token = served.hold().await?.fencing_token;

@@ -187,7 +187,7 @@ impl AdminService for Refusing {
 async fn what_is_refused_says_so() {
     for (code, reason, exit, kind) in [
         (Code::PermissionDenied, "PERMISSION_DENIED", 77, "permission_denied"),
-        (Code::Unauthenticated, "UNAUTHENTICATED", 77, "permission_denied"),
+        (Code::Unauthenticated, "UNAUTHENTICATED", 77, "unauthenticated"),
         (Code::Unimplemented, "UNIMPLEMENTED", 70, "refused"),
     ] {
         let address = ports::loopback(ports::free());

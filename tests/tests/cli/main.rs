@@ -10,6 +10,7 @@ mod operators;
 mod readme;
 mod shells;
 mod streams;
+mod tokens;
 
 mod run;
 mod run_deaths;

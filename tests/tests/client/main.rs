@@ -7,6 +7,7 @@ mod holds;
 mod locks;
 mod retries;
 mod sessions;
+mod tokens;
 
 mod examples;
 

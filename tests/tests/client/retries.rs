@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use holdfast_client::proto::errors::reason;
 use holdfast_client::{Client, ClientTlsConfig, Error, RetryPolicy};
 use holdfast_tests::certs::Certificates;
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
@@ -192,4 +194,30 @@ fn what_is_no_address_is_refused() {
         assert!(matches!(error, Error::Invalid(_)), "{address:?}: {error}");
     }
     assert!(matches!(Client::builder().build(), Err(Error::Invalid(_))));
+}
+
+/// Whoever asks for too much at once is served all the same, a while later.
+#[tokio::test]
+async fn a_client_over_its_limit_is_served_later() {
+    const PER_SECOND: usize = 10;
+    let config = format!("[limits.per_identity]\nrequests_per_second = {PER_SECOND}\n");
+    let cluster = Cluster::start(3, 1, ClusterOptions { config, ..ClusterOptions::default() });
+    let cluster = cluster.await.unwrap();
+    let all_at_once = async |retry: RetryPolicy| {
+        let address = url(cluster.replicas[0].grpc_address());
+        let one = Client::builder().address(address).retry(retry).build().unwrap();
+        let calls = (0..5 * PER_SECOND).map(|_| one.check_fencing_token("r", 1));
+        join_all(calls).await
+    };
+    let once = all_at_once(RetryPolicy::none()).await;
+    let refused: Vec<_> = once.into_iter().filter_map(Result::err).collect();
+    assert!(!refused.is_empty());
+    for error in refused {
+        let limited = |reason: &str| reason == reason::RATE_LIMITED;
+        assert!(matches!(&error, Error::Refused { reason, .. } if limited(reason)), "{error:?}");
+    }
+    let patient = RetryPolicy { give_up_after: BOUND, ..RetryPolicy::default() };
+    for served in all_at_once(patient).await {
+        served.unwrap();
+    }
 }

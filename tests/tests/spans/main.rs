@@ -8,3 +8,4 @@ mod collectors;
 mod masters;
 mod streams;
 mod traced;
+mod waiting;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::connect::DEFAULT_SERVER;
 use crate::exit::{Failure, Kind};
 use crate::output::{Format, Output};
 use crate::run;
+use crate::secret::Secret;
 
 const ABOUT: &str = "Locks and leader election: the command line of Holdfast";
 
@@ -36,7 +38,12 @@ Exit codes:
   70  refused, or not carried out, for another reason
   75  busy: somebody else holds the lock
   76  lost: the lock is not this caller's any more
-  77  permission denied
+  77  not allowed: no credentials, credentials that are not accepted, or a permission is missing
+
+Who asks: a server may ask for a certificate (--cert, --key) or a bearer token. The token is in the file
+that --token-file or HOLDFAST_TOKEN_FILE names, which is read again as it changes; or in HOLDFAST_TOKEN,
+if neither is there. It is never an argument, which everybody on the machine could read. CMD of `run` does
+not find HOLDFAST_TOKEN in its environment.
 
 Results go to stdout; errors and notes to stderr. With --output json every result is one object, a line
 each for `watch` and `elect`; an error is {\"error\": {\"kind\": …, \"message\": …}} on stderr, and so is
@@ -76,6 +83,19 @@ pub(crate) struct Global {
     /// https: PEM file of its private key
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key: Option<PathBuf>,
+    /// File with the bearer token that says who asks; HOLDFAST_TOKEN has the token itself
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "HOLDFAST_TOKEN_FILE",
+        // An empty one is none, as scripts set it.
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        global = true
+    )]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The token of the environment.
+    #[arg(skip = Secret::of_environment())]
+    pub(crate) token: Option<Secret>,
     /// How long to try while no replica answers or too few masters vote [default: 10s; status and doctor ask once]
     #[arg(long, value_name = "SPAN", global = true)]
     pub(crate) timeout: Option<String>,
@@ -114,6 +134,16 @@ pub(crate) enum Command {
     Foreground {
         group: i32,
     },
+}
+
+impl Command {
+    /// Does it go to the service, and not on behalf of another process of `holdfast`?
+    pub(crate) fn asks(&self) -> bool {
+        !matches!(
+            self,
+            Self::Completions(_) | Self::Keep | Self::Begin(_) | Self::Foreground { .. }
+        )
+    }
 }
 
 /// Reads the command line of this process.

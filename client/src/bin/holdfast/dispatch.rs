@@ -1,6 +1,7 @@
 //! From a parsed command line to the file that carries it out.
 
 use crate::args::{Args, Command};
+use crate::connect::InClear;
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::{commands, run};
@@ -8,6 +9,9 @@ use crate::{commands, run};
 /// Carries a command out and returns its exit code.
 pub(crate) async fn carry_out(args: Args, output: Output) -> Result<u8, Failure> {
     let global = &args.global;
+    if let Some(warning) = InClear::of(global).filter(|_| args.command.asks()) {
+        output.note(&warning);
+    }
     match args.command {
         Command::Run(args) => run::run(args, global, output).await,
         Command::Acquire(args) => commands::acquire(args, global, output).await,

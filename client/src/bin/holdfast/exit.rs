@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use holdfast_client::Error;
+use holdfast_client::proto::errors::reason;
+use holdfast_client::{Denial, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::view::HeldView;
@@ -29,6 +30,9 @@ pub(crate) struct Details {
     /// Who holds the lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) held: Option<HeldView>,
+    /// What was missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) denied: Option<Denied>,
     /// The reason of the error contract.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
@@ -45,11 +49,20 @@ pub(crate) enum Kind {
     Refused,
     Busy,
     Lost,
+    Unauthenticated,
     PermissionDenied,
     CommandNotExecutable,
     CommandNotFound,
     /// Whoever read the output has enough, as `head` does. No failure of the command.
     NobodyReads,
+}
+
+/// Who may not do what with which resource, as far as the server tells.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Denied {
+    pub(crate) identity: String,
+    pub(crate) permission: String,
+    pub(crate) resource: String,
 }
 
 /// One value that does not fit.
@@ -94,17 +107,19 @@ impl Failure {
             Kind::Refused => 70,
             Kind::Busy => 75,
             Kind::Lost => 76,
-            Kind::PermissionDenied => 77,
+            Kind::Unauthenticated | Kind::PermissionDenied => 77,
             Kind::CommandNotExecutable => 126,
             Kind::CommandNotFound => 127,
             Kind::NobodyReads => 0,
         }
     }
 
-    fn refused(reason: String, message: &str) -> Self {
-        let denied = ["PERMISSION_DENIED", "UNAUTHENTICATED"].contains(&reason.as_str());
-        let kind = if denied { Kind::PermissionDenied } else { Kind::Refused };
-        Self::new(kind, format!("{reason}: {message}")).because(reason)
+    fn denied(text: String, denial: Denial) -> Self {
+        let Denial { identity, permission, resource, .. } = denial;
+        let denied = Denied { identity, permission, resource };
+        let denied = Some(denied).filter(|denied| !denied.permission.is_empty());
+        let details = Details { denied, ..Details::default() };
+        Self::with(Kind::PermissionDenied, text, details).because(reason::PERMISSION_DENIED)
     }
 }
 
@@ -130,7 +145,12 @@ impl From<Error> for Failure {
                 let bad = bad.map(|bad| Bad { field: bad.field, description: bad.description });
                 Self::invalid(bad.collect())
             }
-            Error::Refused { reason, message } => Self::refused(reason, &message),
+            Error::Unauthenticated(_) => {
+                let message = format!("{text}; see --token-file, --cert and --key");
+                Self::new(Kind::Unauthenticated, message).because(reason::UNAUTHENTICATED)
+            }
+            Error::PermissionDenied(denial) => Self::denied(text, denial),
+            Error::Refused { reason, .. } => Self::new(Kind::Refused, text).because(reason),
             _ => Self::new(Kind::Refused, text),
         }
     }
@@ -168,8 +188,9 @@ mod tests {
         assert_eq!(Failure::from(Error::NoQuorum { masters, message }).code(), 69);
         assert_eq!(Failure::from(Error::Unreachable(String::new())).code(), 69);
         assert_eq!(Failure::from(Error::Invalid(Vec::new())).code(), 64);
-        assert_eq!(refused("PERMISSION_DENIED"), 77);
-        assert_eq!(refused("UNAUTHENTICATED"), 77);
+        let denial = Denial::default();
+        assert_eq!(Failure::from(Error::PermissionDenied(denial)).code(), 77);
+        assert_eq!(Failure::from(Error::Unauthenticated(String::new())).code(), 77);
         assert_eq!(refused("QUEUE_FULL"), 70);
     }
 }

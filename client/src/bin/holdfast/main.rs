@@ -7,6 +7,7 @@ mod commands;
 mod run;
 
 mod connect;
+mod secret;
 mod terms;
 mod values;
 

@@ -3,7 +3,7 @@
 use crate::acquire::Grant;
 use crate::ballot::Ballot;
 use crate::extend::Loss;
-use crate::ids::{LeaseHash, MasterId, MasterSet, Nonce, Resource};
+use crate::ids::{Info, LeaseHash, MasterId, MasterSet, Nonce, Resource};
 use crate::master::{MasterState, Session};
 use crate::reading::{Reading, TokenStanding};
 use crate::release::Outcome;
@@ -188,6 +188,11 @@ impl GiveBack {
         self.nonce
     }
 
+    /// Which lease it is, of what.
+    pub fn lease(&self) -> (&Resource, LeaseHash) {
+        (&self.resource, self.lease)
+    }
+
     pub(crate) fn request(&self) -> Request {
         Request::Cleanup {
             resource: self.resource.clone(),
@@ -210,8 +215,8 @@ pub struct Held {
 /// Someone who waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiter {
-    /// Its text identity.
-    pub holder: Arc<str>,
+    /// What its caller says of itself.
+    pub info: Info,
     /// Since when.
     pub since: Instant,
     /// Until when.
@@ -255,6 +260,8 @@ pub struct Status {
     pub resting: Option<Duration>,
     /// Acquires that wait for their turn.
     pub waiters: usize,
+    /// So many of them wait for the same resource, and for none more.
+    pub longest_queue: usize,
     /// Leases granted or renewed here last whose validity has not ended.
     pub leases: usize,
     /// What is alive in it.

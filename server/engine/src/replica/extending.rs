@@ -3,7 +3,7 @@
 
 use super::call::{Answer, CallId};
 use super::session::News;
-use super::{Operation, Replica, Timer};
+use super::{Operation, Output, Replica, Timer};
 use crate::ballot::Ballot;
 use crate::extend::{Extend, Loss, Verdict};
 use crate::ids::{Info, MasterId, MasterSet, Nonce};
@@ -229,7 +229,11 @@ impl Replica {
                 if let Some(call) = extending.call.take() {
                     let renewal = Arc::clone(extending.machine.renewal());
                     let Renewal { resource, lease, token, ttl, .. } = &*renewal;
-                    self.leases.note(resource, *lease, grant.valid_until, now.boot);
+                    let before = self.leases.note(resource, *lease, grant.valid_until, now.boot);
+                    if let Some(before) = before {
+                        let (left, ttl) = (before.since(now.boot), *ttl);
+                        self.outputs.push_back(Output::Renewed { left, ttl });
+                    }
                     self.answer(call, Answer::Renewed(grant));
                     self.tokens.note(resource, *token);
                     self.note_renewal(resource, *lease, *ttl, now);

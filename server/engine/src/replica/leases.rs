@@ -19,13 +19,14 @@ impl Leases {
     /// Fewer than this are not worth a look at all of them.
     const FEW: usize = 1_024;
 
+    /// It may be relied on until then; returns until when it could before, if that is known.
     pub(super) fn note(
         &mut self,
         resource: &Resource,
         lease: LeaseHash,
         until: Instant,
         now: Instant,
-    ) {
+    ) -> Option<Instant> {
         if self.valid_until.len() >= self.prune_at.max(Self::FEW) {
             self.valid_until.retain(|_, until| tenth(*until) >= tenth(now));
             self.running_out = self.running_out.split_off(&tenth(now));
@@ -34,6 +35,7 @@ impl Leases {
         let before = self.valid_until.insert((resource.clone(), lease), until);
         self.left(before);
         *self.running_out.entry(tenth(until)).or_default() += 1;
+        before
     }
 
     pub(super) fn forget(&mut self, resource: &Resource, lease: LeaseHash) {
@@ -82,7 +84,7 @@ mod tests {
         assert_eq!(leases.count(at(0)), 3_000);
         assert_eq!(leases.count(at(2_000)), 2_000);
         // Renewed, given back, and given back when it was over and forgotten.
-        leases.note(&name(0), lease, at(9_000), at(2_500));
+        assert_eq!(leases.note(&name(0), lease, at(9_000), at(2_500)), Some(at(1_000)));
         leases.forget(&name(2_999), lease);
         leases.forget(&name(1), lease);
         assert_eq!(leases.count(at(2_500)), 1_500);

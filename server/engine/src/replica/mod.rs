@@ -66,6 +66,13 @@ pub enum Output {
     Answer(CallId, Answer),
     /// Tell the client of a Hold.
     Event(CallId, HoldEvent),
+    /// Nothing: for whoever measures, so much was left of the validity when a lease was renewed for `ttl`.
+    Renewed {
+        /// Zero: it was over already.
+        left: Duration,
+        /// What it was renewed for.
+        ttl: Duration,
+    },
     /// Tell everybody who watches a resource.
     View(Resource, Arc<View>),
     /// Give up the connection to this master and make a new one.

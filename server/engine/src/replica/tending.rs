@@ -27,6 +27,7 @@ impl Replica {
             clock_fits: !self.clock_is_off(now) && !self.is_resting(now),
             resting: self.is_resting(now).then(|| self.resting_until.since(now.boot)),
             waiters: self.queues.values().map(|queue| queue.waiters()).sum(),
+            longest_queue: self.queues.values().map(|queue| queue.waiters()).max().unwrap_or(0),
             leases: self.leases.count(now.boot),
             live: Live {
                 operations: self.operations.len(),

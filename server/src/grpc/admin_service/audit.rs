@@ -2,6 +2,8 @@
 //!
 //! It owns the words of the line. That the line is shown is seen to by `telemetry`.
 
+use crate::auth::Caller;
+use crate::grpc::origin::Origin;
 use crate::telemetry::AUDIT;
 use holdfast_proto::errors::REASON_TRAILER;
 use holdfast_proto::v1::{ForceReleaseRequest, ForceReleaseResponse};
@@ -22,6 +24,7 @@ pub(super) struct Entry {
     token: u64,
     immediate: bool,
     reason: String,
+    caller: Caller,
     peer: Option<SocketAddr>,
     outcome: String,
     masters_changed: u32,
@@ -30,14 +33,15 @@ pub(super) struct Entry {
 impl Entry {
     /// About this call, of which nobody knows yet what it will come to.
     pub(super) fn of(request: &Request<ForceReleaseRequest>) -> Self {
-        let peer = request.remote_addr();
+        let Origin { caller, address } = Origin::of(request);
         let request = request.get_ref();
         Self {
             resource: clipped(&request.resource),
             token: request.fencing_token,
             immediate: request.immediate,
             reason: clipped(&request.reason),
-            peer,
+            caller,
+            peer: address,
             outcome: "ABANDONED".to_owned(),
             masters_changed: 0,
         }
@@ -72,6 +76,7 @@ impl Drop for Entry {
                     fencing_token = self.token,
                     immediate = self.immediate,
                     reason = self.reason.as_str(),
+                    identity = self.caller.identity().map(|identity| &**identity),
                     peer = self.peer.map(tracing::field::display),
                     outcome = self.outcome.as_str(),
                     masters_changed = self.masters_changed,
@@ -184,9 +189,8 @@ mod tests {
             ..ForceReleaseRequest::default()
         });
         let address = Some(SocketAddr::from(([10, 0, 0, 1], 5)));
-        let info =
-            tonic::transport::server::TcpConnectInfo { local_addr: None, remote_addr: address };
-        request.extensions_mut().insert(info);
+        let caller = Caller::default();
+        request.extensions_mut().insert(Origin { caller, address });
 
         let entry = Entry::of(&request);
 

@@ -1,10 +1,12 @@
 //! DescribeLock: what each master shows of a resource, and what follows from it.
 
 use super::{AdminApi, views};
+use crate::auth::Permission;
 use crate::clock;
 use crate::grpc::convert::{self, DescribeArgs, wire};
 use crate::grpc::errors::Refusal;
 use crate::grpc::lock_service::engine_deadline;
+use crate::grpc::origin::Origin;
 use crate::grpc::server::Context;
 use crate::telemetry::name_resource;
 use holdfast_engine::{
@@ -26,6 +28,7 @@ impl AdminApi {
         let DescribeArgs { resource } =
             DescribeArgs::parse(request.get_ref(), &self.context.rules)?;
         name_resource(&resource);
+        self.authorize(&Origin::of(&request), Permission::Describe, Some(resource.name()))?;
         let name = resource.name().to_owned();
         let answer =
             self.context.driver.call(Call::Read { resource, token: None, deadline }).await?;
@@ -96,9 +99,10 @@ fn state(leadership: &Leadership, newest: Ballot) -> described::State {
 fn waiting(queue: &[Waiter], now: Instant) -> Vec<v1::Waiter> {
     let waiter = |(place, waiter): (usize, &Waiter)| v1::Waiter {
         position: place as u32 + 1,
-        holder: waiter.holder.as_ref().to_owned(),
+        holder: waiter.info.holder.as_ref().to_owned(),
         waited: wire(now.since(waiter.since)),
         wait_remaining: wire(waiter.until.since(now)),
+        identity: convert::identity(&waiter.info),
     };
     queue.iter().enumerate().map(waiter).collect()
 }
@@ -133,6 +137,7 @@ fn read(
         fencing_token: number(|lock| lock.token.0),
         remaining: occupant.and_then(|occupant| occupant.remaining).and_then(wire),
         holder: ours.map(|lock| lock.info.holder.as_ref().to_owned()).unwrap_or_default(),
+        identity: ours.map(|lock| convert::identity(&lock.info)).unwrap_or_default(),
         foreign: occupant.is_some_and(|occupant| occupant.lock.is_none()),
         detail,
         ..lock

@@ -1,9 +1,11 @@
 //! ForceRelease: a lock taken back from its holder. What is written of it is in `audit`.
 
 use super::AdminApi;
+use crate::auth::Permission;
 use crate::grpc::convert::{ForceArgs, wire};
 use crate::grpc::errors::Refusal;
 use crate::grpc::lock_service::engine_deadline;
+use crate::grpc::origin::Origin;
 use crate::telemetry::name_resource;
 use holdfast_engine::{Answer, Ballot, Call, Forced, Now};
 use holdfast_proto::v1::{ForceReleaseOutcome, ForceReleaseRequest, ForceReleaseResponse};
@@ -19,6 +21,7 @@ impl AdminApi {
         let args = ForceArgs::parse(request.get_ref(), &self.context.rules, received)?;
         let ForceArgs { resource, token, immediate } = args;
         name_resource(&resource);
+        self.authorize(&Origin::of(request), Permission::ForceRelease, Some(resource.name()))?;
         let call = Call::ForceRelease { resource, token, immediate, deadline };
         match self.context.driver.call(call).await? {
             Answer::Forced(forced) => Ok(response(&forced, token)),

@@ -6,10 +6,12 @@
 
 use super::AdminApi;
 use super::shown::{is_listed, lock_info, unread};
+use crate::auth::{Caller, Permission};
 use crate::clock;
 use crate::grpc::convert::{ListArgs, Position};
 use crate::grpc::errors::Refusal;
 use crate::grpc::lock_service::engine_deadline;
+use crate::grpc::origin::Origin;
 use crate::grpc::server::Context;
 use futures_util::{StreamExt, stream};
 use holdfast_engine::{Answer, Call, Instant, MasterAnswer, MasterId, Now, Resource};
@@ -33,11 +35,14 @@ impl AdminApi {
     ) -> Result<ListLocksResponse, Refusal> {
         let context = self.context.as_ref();
         let args = ListArgs::parse(request.get_ref(), &context.rules, &context.masters)?;
+        let caller = Origin::of(request).caller;
+        context.gate.permits(&caller, Permission::Describe, None)?;
         let deadline = engine_deadline(request, received);
         let patience = received.boot + PATIENCE;
         let until = deadline.map_or(patience, |deadline| deadline.min(patience));
         let (at, locks) = (args.from, Vec::new());
-        let mut listing = Listing { context, args, deadline, until, at, locks, lost: Vec::new() };
+        let mut listing =
+            Listing { context, caller, args, deadline, until, at, locks, lost: Vec::new() };
         while !listing.is_complete() && !listing.is_enough() {
             match listing.step().await {
                 Err(Refusal::OutOfTime) if listing.has_moved() => break,
@@ -51,6 +56,7 @@ impl AdminApi {
 /// One call on its way through the masters.
 struct Listing<'a> {
     context: &'a Context,
+    caller: Caller,
     args: ListArgs,
     /// The caller's.
     deadline: Option<Instant>,
@@ -73,8 +79,13 @@ impl Listing<'_> {
             Answer::NoQuorum(answers) => return self.skip(answers),
             other => return Err(other.into()),
         };
+        let shows = |resource: &&Resource| {
+            let gate = &self.context.gate;
+            gate.permits(&self.caller, Permission::Describe, Some(resource.name())).is_ok()
+        };
         let reads: Vec<_> = names
             .iter()
+            .filter(shows)
             .map(|resource| read(self.context, resource, self.at, self.deadline))
             .collect();
         let read: Vec<_> = stream::iter(reads).buffered(READS).collect().await;

@@ -11,7 +11,9 @@ mod shown;
 mod status;
 
 use super::errors::Refusal;
+use super::origin::Origin;
 use super::server::Context;
+use crate::auth::Permission;
 use crate::clock;
 use audit::Entry;
 use holdfast_engine::{MasterId, MasterView, Status as ReplicaStatus};
@@ -22,7 +24,7 @@ use holdfast_proto::v1::{
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 /// The service.
 #[derive(Debug)]
@@ -36,6 +38,15 @@ impl AdminApi {
         Self { context }
     }
 
+    fn authorize(
+        &self,
+        origin: &Origin,
+        permission: Permission,
+        resource: Option<&str>,
+    ) -> Result<(), Refusal> {
+        Ok(self.context.gate.permits(&origin.caller, permission, resource)?)
+    }
+
     fn answer<T>(
         &self,
         rpc: &'static str,
@@ -45,6 +56,7 @@ impl AdminApi {
             let status = refusal.to_status(&self.context.masters);
             match refusal {
                 Refusal::Misanswered => error!(rpc, "the engine answered another question"),
+                Refusal::Denied(_) => warn!(rpc, why = status.message(), "permission denied"),
                 _ => debug!(rpc, code = ?status.code(), why = status.message(), "refused"),
             }
             status
@@ -83,9 +95,9 @@ impl AdminService for AdminApi {
 
     async fn get_cluster_status(
         &self,
-        _: Request<GetClusterStatusRequest>,
+        request: Request<GetClusterStatusRequest>,
     ) -> Result<Response<GetClusterStatusResponse>, Status> {
-        let outcome = self.status().await;
+        let outcome = self.status(&Origin::of(&request)).await;
         self.answer("GetClusterStatus", outcome)
     }
 }

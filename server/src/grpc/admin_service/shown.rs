@@ -1,6 +1,6 @@
 //! One lock of a list, from what each master shows of it. Pure functions of one reading.
 
-use crate::grpc::convert::wire;
+use crate::grpc::convert::{self, wire};
 use holdfast_engine::{
     Ballot, Body, Leadership, LeaseHash, Lock, MasterAnswer, MasterId, MasterSet, Occupant, Params,
     Reading, Resource, Standing,
@@ -37,6 +37,7 @@ pub(super) fn lock_info(
         votes: of(lease).filter(|(standing, _)| **standing == Standing::Voting).count() as u32,
         waiters: waiters as u32,
         foreign: lease.is_none(),
+        identity: newest.map(|lock| convert::identity(&lock.info)).unwrap_or_default(),
     })
 }
 
@@ -154,7 +155,7 @@ mod tests {
             remaining: wire(Duration::from_secs(seconds)),
             votes,
             waiters: 4,
-            foreign: false,
+            ..LockInfo::default()
         })
     }
 

@@ -1,14 +1,20 @@
 //! GetClusterStatus: how the masters and this replica fare. Asks no master.
 
 use super::{AdminApi, views};
+use crate::auth::Permission;
 use crate::grpc::convert::wire;
 use crate::grpc::errors::Refusal;
+use crate::grpc::origin::Origin;
 use holdfast_engine::{MasterId, MasterState, MasterView};
 use holdfast_proto::v1::{self, GetClusterStatusResponse, MasterStatus};
 use std::time::Duration;
 
 impl AdminApi {
-    pub(super) async fn status(&self) -> Result<GetClusterStatusResponse, Refusal> {
+    pub(super) async fn status(
+        &self,
+        origin: &Origin,
+    ) -> Result<GetClusterStatusResponse, Refusal> {
+        self.authorize(origin, Permission::Admin, None)?;
         let status = self.context.driver.status().await?;
         let masters = views(&status).map(|(id, view)| self.master_status(id, view)).collect();
         Ok(GetClusterStatusResponse {
@@ -16,7 +22,7 @@ impl AdminApi {
             has_quorum: status.has_quorum,
             locks: status.leases as u32,
             waiters: status.waiters as u32,
-            streams: self.context.streams.open() as u32,
+            streams: self.context.bounds.streams() as u32,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             quorum: self.context.params.quorum() as u32,
             master_count: self.context.params.masters as u32,

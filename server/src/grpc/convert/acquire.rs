@@ -3,6 +3,7 @@
 use super::fields::{self, LeaseId};
 use super::rules::Rules;
 use super::violations::Violations;
+use crate::auth::Caller;
 use holdfast_engine::{Claim, Info};
 use holdfast_proto::v1::AcquireRequest;
 use std::sync::Arc;
@@ -22,15 +23,18 @@ pub struct AcquireArgs {
 impl AcquireArgs {
     /// Parses a request; makes a lease_id if it has none. To wait longer than the limit is to wait
     /// for the limit.
-    pub fn parse(request: AcquireRequest, rules: &Rules) -> Result<Self, Violations> {
-        let mut args = Self::parse_patient(request, rules)?;
+    pub fn parse(
+        (request, caller): (AcquireRequest, &Caller),
+        rules: &Rules,
+    ) -> Result<Self, Violations> {
+        let mut args = Self::parse_patient((request, caller), rules)?;
         args.wait = args.wait.min(rules.max_wait);
         Ok(args)
     }
 
     /// The same without a limit to `wait`.
     pub(super) fn parse_patient(
-        request: AcquireRequest,
+        (request, caller): (AcquireRequest, &Caller),
         rules: &Rules,
     ) -> Result<Self, Violations> {
         let mut violations = Violations::default();
@@ -45,7 +49,7 @@ impl AcquireArgs {
             true => LeaseId::random(),
             false => fields::lease_id(request.lease_id, &mut violations),
         };
-        let metadata = fields::metadata(request.metadata, rules, &mut violations);
+        let metadata = fields::metadata((request.metadata, caller), rules, &mut violations);
         violations.none_or(|| {
             let lease = lease_id.hash();
             let claim = Claim { resource, lease, ttl, info: Info { holder, metadata } };
@@ -66,7 +70,7 @@ mod tests {
     }
 
     fn parse(request: AcquireRequest) -> Result<AcquireArgs, Violations> {
-        AcquireArgs::parse(request, &Rules::default())
+        AcquireArgs::parse((request, &Caller::Anyone), &Rules::default())
     }
 
     fn ttl(millis: u64) -> AcquireRequest {
@@ -180,7 +184,8 @@ mod tests {
     fn our_own_keys_are_refused() {
         let rules = Rules { key_prefix: String::new(), ..Rules::default() };
         let request = AcquireRequest { resource: "holdfast:st".to_owned(), ..request() };
-        assert!(AcquireArgs::parse(request.clone(), &Rules::default()).is_ok());
-        assert_violations(AcquireArgs::parse(request.clone(), &rules), &["resource"], &request);
+        assert!(parse(request.clone()).is_ok());
+        let refused = AcquireArgs::parse((request.clone(), &Caller::Anyone), &rules);
+        assert_violations(refused, &["resource"], &request);
     }
 }

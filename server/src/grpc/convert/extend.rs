@@ -3,6 +3,7 @@
 use super::fields::{self, LeaseId};
 use super::rules::Rules;
 use super::violations::Violations;
+use crate::auth::Caller;
 use holdfast_engine::{Nonce, Now, Renewal};
 use holdfast_proto::v1::ExtendRequest;
 use std::sync::Arc;
@@ -18,7 +19,11 @@ pub struct ExtendArgs {
 
 impl ExtendArgs {
     /// Parses a request.
-    pub fn parse(request: ExtendRequest, rules: &Rules, now: Now) -> Result<Self, Violations> {
+    pub fn parse(
+        (request, caller): (ExtendRequest, &Caller),
+        rules: &Rules,
+        now: Now,
+    ) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let resource = fields::resource(&request.resource, rules, &mut violations);
         let lease_id = fields::lease_id(request.lease_id, &mut violations);
@@ -29,7 +34,7 @@ impl ExtendArgs {
         if request.clear_metadata && !request.metadata.is_empty() {
             violations.add("clear_metadata", "must not be set together with metadata");
         }
-        let metadata = fields::metadata(request.metadata, rules, &mut violations);
+        let metadata = fields::metadata((request.metadata, caller), rules, &mut violations);
         violations.none_or(|| {
             let metadata = replaces.then_some(metadata);
             let (lease, nonce) = (lease_id.hash(), Nonce::SHARED);
@@ -60,7 +65,7 @@ mod tests {
     }
 
     fn parse(request: ExtendRequest) -> Result<ExtendArgs, Violations> {
-        ExtendArgs::parse(request, &Rules::default(), NOW)
+        ExtendArgs::parse((request, &Caller::Anyone), &Rules::default(), NOW)
     }
 
     fn entries() -> BTreeMap<String, String> {

@@ -4,6 +4,7 @@
 use super::metadata;
 use super::rules::Rules;
 use super::violations::Violations;
+use crate::auth::Caller;
 use holdfast_engine::{Ballot, LeaseHash, Now, Resource};
 use humantime::format_duration;
 use std::collections::BTreeMap;
@@ -79,9 +80,9 @@ pub(super) fn holder(holder: String, rules: &Rules, violations: &mut Violations)
     holder.into()
 }
 
-/// The metadata, encoded as the masters keep it.
+/// The metadata, encoded as the masters keep it, signed by the caller if it is known.
 pub(super) fn metadata(
-    entries: BTreeMap<String, String>,
+    (entries, caller): (BTreeMap<String, String>, &Caller),
     rules: &Rules,
     violations: &mut Violations,
 ) -> Arc<[u8]> {
@@ -91,7 +92,11 @@ pub(super) fn metadata(
         let text = format!("all keys and values must be at most {most} bytes, are {bytes}");
         violations.add("metadata", text);
     }
-    metadata::encode(entries)
+    let metadata = metadata::encode(entries);
+    match caller.identity() {
+        Some(identity) => metadata::signed(&metadata, identity),
+        None => metadata,
+    }
 }
 
 /// A lease_id that must be there.

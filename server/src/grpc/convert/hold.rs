@@ -4,6 +4,7 @@ use super::acquire::AcquireArgs;
 use super::fields::{self, LeaseId};
 use super::rules::Rules;
 use super::violations::Violations;
+use crate::auth::Caller;
 use holdfast_engine::{Hold, Liveness, Now};
 use holdfast_proto::v1::{self, HoldStart};
 
@@ -18,11 +19,15 @@ pub struct HoldArgs {
 
 impl HoldArgs {
     /// Parses the opening message, received `now`.
-    pub fn parse(start: HoldStart, rules: &Rules, now: Now) -> Result<Self, Violations> {
+    pub fn parse(
+        (start, caller): (HoldStart, &Caller),
+        rules: &Rules,
+        now: Now,
+    ) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let names_lease = start.acquire.as_ref().is_none_or(|acquire| !acquire.lease_id.is_empty());
         let acquire = match start.acquire {
-            Some(acquire) => AcquireArgs::parse_patient(acquire, rules)
+            Some(acquire) => AcquireArgs::parse_patient((acquire, caller), rules)
                 .map_err(|inner| violations.add_within("acquire", inner))
                 .ok(),
             None => {
@@ -81,7 +86,7 @@ mod tests {
     }
 
     fn parse(start: HoldStart) -> Result<HoldArgs, Violations> {
-        HoldArgs::parse(start, &Rules::default(), NOW)
+        HoldArgs::parse((start, &Caller::Anyone), &Rules::default(), NOW)
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The form in which a lease's metadata rests on the masters: one protobuf message with the map, in
-//! the order of its keys, so that equal metadata is equal bytes.
+//! the order of its keys, so that equal metadata is equal bytes; behind it, who wrote it.
 
 use prost::Message;
 use std::collections::BTreeMap;
@@ -11,9 +11,27 @@ struct Stored {
     entries: BTreeMap<String, String>,
 }
 
+/// The rest of the same message: what no client can write.
+#[derive(Clone, PartialEq, Message)]
+struct Signature {
+    #[prost(string, tag = "2")]
+    identity: String,
+}
+
 /// No metadata is no bytes.
 pub(super) fn encode(entries: BTreeMap<String, String>) -> Arc<[u8]> {
     Stored { entries }.encode_to_vec().into()
+}
+
+/// The same metadata, written by `identity`.
+pub(super) fn signed(bytes: &[u8], identity: &str) -> Arc<[u8]> {
+    let signature = Signature { identity: identity.to_owned() }.encode_to_vec();
+    [bytes, &signature].concat().into()
+}
+
+/// Who wrote it; empty if that is not known.
+pub(super) fn signature(bytes: &[u8]) -> String {
+    Signature::decode(bytes).map(|signature| signature.identity).unwrap_or_default()
 }
 
 /// What cannot be read is shown as none: it is for people, and no lock depends on it.
@@ -32,6 +50,18 @@ mod tests {
 
         assert_eq!(decode(&encode(entries.clone())), entries);
         assert!(encode(BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn who_wrote_it_is_no_entry_and_no_entry_says_who_wrote_it() {
+        let entries: BTreeMap<String, String> = [("identity".into(), "jwt:root".into())].into();
+        let stored = encode(entries.clone());
+        assert_eq!(signature(&stored), "");
+
+        let stored = signed(&stored, "token:ci");
+        assert_eq!((signature(&stored).as_str(), decode(&stored)), ("token:ci", entries));
+        assert_eq!(signature(&signed(&[], "cert:a")), "cert:a");
+        assert_eq!(signature(&[0xff; 9]), "");
     }
 
     #[test]

@@ -25,7 +25,9 @@ pub use hold::HoldArgs;
 pub use page::Position;
 pub use read::{CheckArgs, DescribeArgs, WatchArgs};
 pub use release::ReleaseArgs;
-pub use reply::{Receipt, doubt, held, leader, lease, lost, released, risk, standing, wire};
+pub use reply::{
+    Receipt, doubt, held, identity, leader, lease, lost, released, risk, standing, wire,
+};
 pub use rules::Rules;
 pub use session::SessionArgs;
 pub use violations::{Violation, Violations};

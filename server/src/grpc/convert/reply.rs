@@ -124,6 +124,11 @@ pub fn wire<D: TryFrom<Duration>>(span: Duration) -> Option<D> {
     D::try_from(span).ok()
 }
 
+/// Who proved to be the holder, as far as the replica that served it asked.
+pub fn identity(info: &Info) -> String {
+    metadata::signature(&info.metadata)
+}
+
 fn people(info: &Info) -> (String, BTreeMap<String, String>) {
     (info.holder.as_ref().to_owned(), metadata::decode(&info.metadata))
 }

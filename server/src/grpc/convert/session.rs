@@ -6,6 +6,7 @@ use super::fields;
 use super::release::ReleaseArgs;
 use super::rules::Rules;
 use super::violations::Violations;
+use crate::auth::Caller;
 use holdfast_engine::Now;
 use holdfast_proto::v1::SessionAcquire;
 use holdfast_proto::v1::session_request::Request;
@@ -34,18 +35,18 @@ pub enum SessionArgs {
 impl SessionArgs {
     /// Parses a request.
     pub fn parse(
-        request: Option<Request>,
+        (request, caller): (Option<Request>, &Caller),
         rules: &Rules,
         now: Now,
     ) -> Result<SessionArgs, Violations> {
         let within = |parent| move |inner| Violations::within(parent, inner);
         match request {
             Some(Request::Acquire(acquire)) => {
-                Self::acquire(acquire, rules).map_err(within("acquire"))
+                Self::acquire((acquire, caller), rules).map_err(within("acquire"))
             }
-            Some(Request::Extend(extend)) => {
-                ExtendArgs::parse(extend, rules, now).map(Self::Extend).map_err(within("extend"))
-            }
+            Some(Request::Extend(extend)) => ExtendArgs::parse((extend, caller), rules, now)
+                .map(Self::Extend)
+                .map_err(within("extend")),
             Some(Request::Release(release)) => ReleaseArgs::parse(release, rules, now)
                 .map(Self::Release)
                 .map_err(within("release")),
@@ -62,10 +63,13 @@ impl SessionArgs {
         violations.none_or(|| sent.map(|_| timeout))
     }
 
-    fn acquire(request: SessionAcquire, rules: &Rules) -> Result<SessionArgs, Violations> {
+    fn acquire(
+        (request, caller): (SessionAcquire, &Caller),
+        rules: &Rules,
+    ) -> Result<SessionArgs, Violations> {
         let mut violations = Violations::default();
         let acquire = match request.acquire {
-            Some(acquire) => AcquireArgs::parse(acquire, rules)
+            Some(acquire) => AcquireArgs::parse((acquire, caller), rules)
                 .map_err(|inner| violations.add_within("acquire", inner))
                 .ok(),
             None => {
@@ -91,7 +95,7 @@ mod tests {
     const NOW: Now = Now { boot: Instant::from_nanos(7), wall_micros: 1_800_000_000_000_000 };
 
     fn parse(request: Option<Request>) -> Result<SessionArgs, Violations> {
-        SessionArgs::parse(request, &Rules::default(), NOW)
+        SessionArgs::parse((request, &Caller::Anyone), &Rules::default(), NOW)
     }
 
     fn acquire() -> SessionAcquire {

@@ -24,7 +24,7 @@ const CANCELLED: usize = 1;
 const FAULTS: [usize; 6] = [2, 4, 12, 13, 14, 15];
 
 /// The methods that are about more than one resource: what they are about shows in their rounds.
-const ABOUT_MANY: [&str; 3] = ["KeepAlive", "ListLocks", "GetClusterStatus"];
+const ABOUT_MANY: [&str; 4] = ["KeepAlive", "Session", "ListLocks", "GetClusterStatus"];
 
 /// The span of a call that is sampled. It ends when this is dropped.
 #[derive(Debug)]
@@ -34,13 +34,13 @@ pub struct CallSpan {
     has_status: bool,
 }
 
-/// What the rounds of a call hang below. Cheap to clone.
+/// The call of which rounds hang below. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Parent(Arc<SpanContext>);
+pub struct Parent(Arc<Context>);
 
 /// The same, without keeping it.
 #[derive(Debug)]
-pub(super) struct WeakParent(Weak<SpanContext>);
+pub(super) struct WeakParent(Weak<Context>);
 
 /// Marks the context of a call that is about one resource.
 struct AboutOne;
@@ -107,7 +107,18 @@ impl Drop for CallSpan {
 
 impl Parent {
     pub(super) fn context(&self) -> Context {
-        Context::new().with_remote_span_context((*self.0).clone())
+        Context::new().with_remote_span_context(self.span_context())
+    }
+
+    /// Its span says that it waited for the other, if it is about one resource.
+    pub(super) fn link(&self, other: &Self) {
+        if self.0.get::<AboutOne>().is_some() {
+            self.0.span().add_link(other.span_context(), Vec::new());
+        }
+    }
+
+    fn span_context(&self) -> SpanContext {
+        self.0.span().span_context().clone()
     }
 
     pub(super) fn downgrade(&self) -> WeakParent {
@@ -151,7 +162,7 @@ pub fn note_outcome(outcome: &'static str) {
 pub fn parent() -> Option<Parent> {
     Context::map_current(|context| {
         let sampled = context.has_active_span();
-        sampled.then(|| Parent(Arc::new(context.span().span_context().clone())))
+        sampled.then(|| Parent(Arc::new(context.clone())))
     })
 }
 

@@ -5,8 +5,8 @@
 //! outcome   what it came to, in a word
 //! rounds    what the driver tells: what it writes, what comes back
 //! under_way whose the rounds are, and which are under way
+//! holders   whom a call waits for
 //! round     the span of a round, and one a master below it
-//! answer    how a master answered, in one word and its reason
 //! words     what attributes are called
 //! export    to the collector, in the background
 //! ```
@@ -14,9 +14,9 @@
 //! Off without an endpoint: then nobody holds a [`Traces`]. Calls that are not sampled leave nothing but
 //! their ids. A lease_id is never said, nor a lease's hash.
 
-mod answer;
 mod call;
 mod export;
+mod holders;
 mod outcome;
 mod round;
 mod rounds;

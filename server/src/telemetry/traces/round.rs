@@ -1,8 +1,8 @@
 //! The span of a round, and those of the masters it was put to.
 
-use super::answer::{Answer, Silence};
 use super::time::{later, wall};
 use super::words;
+use crate::telemetry::answer::{Answer, Silence};
 use holdfast_engine::{Ballot, MasterId, MasterSet, Now, Request, Resource, Step};
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};

@@ -1,11 +1,11 @@
 //! What the driver tells about rounds: whose calls begin and end, what it writes, what comes back. One branch
 //! each if there are no spans; what is for nobody, or for a call that is not sampled, is forgotten at once.
 
-use super::answer::{Answer, Silence};
 use super::call::Parent;
 use super::export::Traces;
 use super::under_way::UnderWay;
-use holdfast_engine::{Ask, Body, CallId, MasterId, Resource, Step};
+use crate::telemetry::answer::{Answer, Silence};
+use holdfast_engine::{Ask, Body, CallId, Instant, LeaseHash, MasterId, Resource, Step};
 
 /// The rounds of one replica.
 #[derive(Debug)]
@@ -25,6 +25,44 @@ impl Rounds {
     pub fn called(&mut self, id: CallId, parent: Option<Parent>) {
         if let (Some(under_way), Some(parent)) = (&mut self.0, parent) {
             under_way.called(id, parent);
+        }
+    }
+
+    /// Are there spans at all?
+    pub fn are_seen(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// It is ready to wait for a lock.
+    pub fn waits(&mut self, id: CallId, of: (&Resource, LeaseHash), now: Instant) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.waits(id, of, now);
+        }
+    }
+
+    /// It has the lock, until then.
+    pub fn granted(
+        &mut self,
+        id: CallId,
+        of: (&Resource, LeaseHash),
+        (until, now): (Instant, Instant),
+    ) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.granted(id, of, (until, now));
+        }
+    }
+
+    /// The lock is held until then.
+    pub fn renewed(&mut self, (resource, lease): (&Resource, LeaseHash), until: Instant) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.holders.renew(resource, lease, until);
+        }
+    }
+
+    /// The lock is not held by this lease any more.
+    pub fn given_back(&mut self, (resource, lease): (&Resource, LeaseHash)) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.holders.end(resource, lease);
         }
     }
 

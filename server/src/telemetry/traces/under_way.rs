@@ -4,12 +4,13 @@
 //! call is forgotten when it has its answer and the last of its rounds has ended without leading to another:
 //! nothing is kept here that the engine does not keep too.
 
-use super::answer::{Answer, Silence, kind};
 use super::call::{Parent, WeakParent};
 use super::export::Traces;
+use super::holders::Holders;
 use super::round::{Asked, Round};
 use crate::clock;
-use holdfast_engine::{Ask, CallId, Cause, MasterId, Now, Resource, Step};
+use crate::telemetry::answer::{Answer, Silence, kind};
+use holdfast_engine::{Ask, CallId, Cause, Instant, LeaseHash, MasterId, Now, Resource, Step};
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SdkTracer;
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ pub(super) struct UnderWay {
     callers: HashMap<CallId, Caller>,
     /// Readings hang below the first one that is still there: they are for all.
     watchers: HashMap<Resource, Vec<WeakParent>>,
+    pub(super) holders: Holders,
     rounds: HashMap<u64, Round>,
     asks: HashMap<u64, Asked>,
     /// When this write goes out, if anything of it is sampled.
@@ -35,6 +37,8 @@ pub(super) struct UnderWay {
 struct Caller {
     parent: Parent,
     rounds: usize,
+    /// It waits for it.
+    awaited: Option<Resource>,
     /// It has its answer, or has gone.
     ended: bool,
 }
@@ -51,6 +55,7 @@ impl UnderWay {
             quorum,
             callers: HashMap::new(),
             watchers: HashMap::new(),
+            holders: Holders::default(),
             rounds: HashMap::new(),
             asks: HashMap::new(),
             writing: None,
@@ -59,10 +64,41 @@ impl UnderWay {
     }
 
     pub(super) fn called(&mut self, id: CallId, parent: Parent) {
-        self.callers.insert(id, Caller { parent, rounds: 0, ended: false });
+        self.callers.insert(id, Caller { parent, rounds: 0, awaited: None, ended: false });
+    }
+
+    pub(super) fn waits(
+        &mut self,
+        id: CallId,
+        (resource, lease): (&Resource, LeaseHash),
+        now: Instant,
+    ) {
+        if let Some(caller) = self.callers.get_mut(&id) {
+            self.holders.wait(id, (resource, lease), &caller.parent, now);
+            caller.awaited = Some(resource.clone());
+        }
+    }
+
+    pub(super) fn granted(
+        &mut self,
+        id: CallId,
+        of: (&Resource, LeaseHash),
+        times: (Instant, Instant),
+    ) {
+        self.leave(id);
+        let span = self.callers.get(&id).map(|caller| &caller.parent);
+        self.holders.hold(of, span, times);
+    }
+
+    fn leave(&mut self, id: CallId) {
+        let awaited = self.callers.get_mut(&id).and_then(|caller| caller.awaited.take());
+        if let Some(resource) = awaited {
+            self.holders.leave(id, &resource);
+        }
     }
 
     pub(super) fn ended(&mut self, id: CallId) {
+        self.leave(id);
         if let Some(caller) = self.callers.get_mut(&id) {
             caller.ended = true;
             self.idle.push(id);
@@ -222,8 +258,8 @@ mod tests {
         }
 
         fn is_empty(&self) -> bool {
-            let UnderWay { callers, rounds, asks, .. } = &self.under_way;
-            callers.is_empty() && rounds.is_empty() && asks.is_empty()
+            let UnderWay { callers, rounds, asks, holders, .. } = &self.under_way;
+            callers.is_empty() && holders.is_empty() && rounds.is_empty() && asks.is_empty()
         }
     }
 

@@ -5,6 +5,7 @@ mod point;
 mod contended;
 mod frozen_master;
 mod held_leases;
+mod hostile;
 mod killed_holder;
 mod limits;
 mod masters;

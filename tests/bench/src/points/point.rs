@@ -5,8 +5,8 @@ use std::fmt;
 use clap::ValueEnum;
 
 use super::{
-    contended, frozen_master, held_leases, killed_holder, limits, masters, own_keys, renewals,
-    replicas, watchers,
+    contended, frozen_master, held_leases, hostile, killed_holder, limits, masters, own_keys,
+    renewals, replicas, watchers,
 };
 use crate::bench::Bench;
 
@@ -31,6 +31,8 @@ pub(crate) enum Point {
     Watchers,
     /// Many locks that are held while others are taken and given back.
     Held,
+    /// A hostile client, and what another one notices of it.
+    Hostile,
     /// What the masters can do when nothing is decided.
     Limits,
 }
@@ -50,6 +52,7 @@ impl Point {
             Point::Masters => masters::measure(bench, repetition).await,
             Point::Replicas => replicas::measure(bench, repetition).await,
             Point::Watchers => watchers::measure(bench, repetition).await,
+            Point::Hostile => hostile::measure(bench, repetition).await,
             Point::Limits => limits::measure(bench, repetition).await,
             Point::Held => held_leases::measure(bench, repetition).await,
         }

@@ -26,7 +26,7 @@ const ERRORS: Column = ("errors", "errors", 0);
 const IDLE: Column = ("other servers, cores", "cores_idle", 3);
 const FOREIGN: Column = ("others, cores", "cores_foreign", 2);
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     Table {
         title: "Own keys",
         point: "own",
@@ -133,6 +133,23 @@ const TABLES: [Table; 10] = [
             P99,
             SERVER,
             REDIS,
+        ],
+    },
+    Table {
+        title: "Beside a hostile client, of what it is alone",
+        point: "hostile",
+        size: "workers",
+        columns: &[
+            ("cycles/s", "cycles_per_s_of_alone", 2),
+            ("acquire p50", "acquire_p50_us_of_alone", 2),
+            ("p99", "acquire_p99_us_of_alone", 2),
+            ("p99 µs", "acquire_p99_us", 0),
+            ERRORS,
+            ("attempts/s", "attempts_per_s", 0),
+            ("replica, cores", "cores_server", 2),
+            ("masters, cores", "cores_redis", 2),
+            ("attacker, cores", "cores_attacker", 2),
+            FOREIGN,
         ],
     },
     Table {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use echo::{EchoOptions, echo};
+pub(crate) use holdfast::{Guarded, start_guarded};
 pub(crate) use servers::Servers;
 pub(crate) use shape::Shape;
 pub(crate) use system::System;

@@ -11,6 +11,8 @@ pub(crate) struct Servers {
     pub(crate) addresses: Vec<String>,
     /// Whose CPU time counts as whose.
     pub(crate) roles: Vec<Role>,
+    /// What a load says who it is by, if they ask.
+    pub(crate) token: Option<String>,
     _processes: Box<dyn Any>,
 }
 
@@ -23,6 +25,7 @@ impl Servers {
         Servers {
             addresses: addresses.into_iter().collect(),
             roles: roles.into_iter().collect(),
+            token: None,
             _processes: Box::new(processes),
         }
     }

@@ -110,7 +110,7 @@ impl System {
     pub(crate) fn load_command(self, plan: &Plan) -> Result<(PathBuf, Vec<String>)> {
         let arguments = plan.arguments();
         if let Some(program) = self.own_program() {
-            return Ok((program.into(), arguments.to_vec()));
+            return Ok((program.into(), arguments));
         }
         let mut all = vec!["load".to_owned(), format!("--system={self}")];
         all.extend(arguments);
@@ -120,7 +120,7 @@ impl System {
     /// Loads it from this process.
     pub(crate) async fn load(self, plan: &Plan) -> Result<Figures> {
         match plan.work {
-            Work::Own | Work::Contended => self.lock(plan).await,
+            Work::Own | Work::Paced | Work::Contended => self.lock(plan).await,
             Work::Renewals => self.renew(plan).await,
             Work::Watch => holdfast::watch(plan).await,
             Work::Fill => holdfast::fill(plan).await,
@@ -166,7 +166,8 @@ impl System {
     /// Waits for a lock that somebody else has; when it was granted.
     pub(crate) async fn wait(self, resource: &str, addresses: Vec<String>) -> Result<Instant> {
         let work = Work::Contended;
-        let plan = Plan { work, workers: 1, addresses, warm_seconds: 0.0, seconds: 0.0 };
+        let (warm_seconds, seconds, token) = (0.0, 0.0, None);
+        let plan = Plan { work, workers: 1, addresses, warm_seconds, seconds, token };
         match self {
             System::Holdfast => granted(holdfast::clients(&plan)?, resource).await,
             System::HoldfastUnary => granted(holdfast::unary_clients(&plan)?, resource).await,

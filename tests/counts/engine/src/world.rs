@@ -92,7 +92,7 @@ impl World {
             match output {
                 Output::Ask(ask, _) => asks.push(ask),
                 Output::Answer(_, answer) => self.answers.push_back(answer),
-                Output::Subscribe(_) | Output::Unsubscribe(_) => {}
+                Output::Subscribe(_) | Output::Unsubscribe(_) | Output::Renewed { .. } => {}
                 other => panic!("nothing of this path: {other:?}"),
             }
         }

@@ -5,14 +5,16 @@
 use crate::bench::{PATIENCE, not_begun, runtime};
 use crate::hunt::{Found, Plan, Verdict, hunt};
 use crate::memory::{self, Growth};
+use crate::served::context;
 use crate::values::{Damage, damages, garbage};
-use holdfast_server::admin::{Admin, Readiness, Report, serve};
+use holdfast_server::admin::{Access, Admin, Dashboard, Readiness, Report, serve};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use prop::sample::select;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
@@ -49,14 +51,17 @@ pub(super) fn run(plan: &Plan) -> Result<(), Found> {
     })
 }
 
-async fn listen() -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+async fn listen() -> Result<SocketAddr, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
     let readiness = Readiness::new();
     readiness.publish(Report::default());
     let recorder = PrometheusBuilder::new().build_recorder();
     let admin = Admin { readiness, metrics: recorder.handle() };
-    tokio::spawn(serve(listener, admin, pending()));
+    let context = Arc::new(context(None).await?);
+    let access = Access::new(&context, address);
+    let dashboard = Dashboard::new(&context, admin.readiness.clone(), access);
+    tokio::spawn(serve(listener, admin, dashboard, pending()));
     Ok(address)
 }
 
@@ -95,25 +100,36 @@ fn case() -> impl Strategy<Value = Case> {
 /// Requests to which the answer is known.
 fn well_formed() -> impl Strategy<Value = (Vec<u8>, Option<u16>)> {
     let path = select(vec![
-        ("/healthz", 200),
-        ("/readyz", 200),
-        ("/metrics", 200),
-        ("/readyz?verbose=%ff", 200),
-        ("/", 404),
-        ("/healthz/", 404),
-        ("//healthz", 404),
-        ("/../healthz", 404),
-        ("/%68ealthz", 404),
+        ("/healthz", Some(200)),
+        ("/readyz", Some(200)),
+        ("/metrics", Some(200)),
+        ("/readyz?verbose=%ff", Some(200)),
+        ("/", Some(200)),
+        ("/page/main.js", Some(200)),
+        ("/page/../main.js", Some(404)),
+        ("/api/session", Some(200)),
+        // Who asks the masters may have hung up before they answered: it has said all that it will say.
+        ("/api/status", None),
+        ("/api/locks?page_size=2", None),
+        ("/api/locks?page_size=two", Some(400)),
+        ("/api/lock?resource=standing", None),
+        ("/api/lock?resource=%00", None),
+        ("/healthz/", Some(404)),
+        ("//healthz", Some(404)),
+        ("/../healthz", Some(404)),
+        ("/%68ealthz", Some(404)),
     ]);
     let method = select(vec!["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"]);
     let headers = vec("x-[a-z]{1,8}: [ -~]{0,60}\r\n", 0..20);
     (method, path, headers).prop_map(|(method, (path, status), headers)| {
         let status = match (method, status) {
-            ("GET" | "HEAD", status) | (_, status @ 404) => status,
-            _ => 405,
+            ("GET" | "HEAD", status) | (_, status @ Some(404)) => status,
+            // No page asks like that.
+            _ if path.starts_with("/api/") => Some(403),
+            _ => Some(405),
         };
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n");
-        ([head, headers.concat(), "\r\n".to_owned()].concat().into_bytes(), Some(status))
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: [::1]\r\nconnection: close\r\n");
+        ([head, headers.concat(), "\r\n".to_owned()].concat().into_bytes(), status)
     })
 }
 

@@ -10,6 +10,7 @@ use crate::messages::message;
 use crate::rules::{Clock, Message, Wrong, wrong};
 use crate::statuses;
 use holdfast_engine::{Instant, Now};
+use holdfast_server::auth::Caller;
 use holdfast_server::grpc::convert::{
     AcquireArgs, CheckArgs, DescribeArgs, ExtendArgs, ForceArgs, HoldArgs, ListArgs, ReleaseArgs,
     Violations, WatchArgs,
@@ -62,11 +63,12 @@ impl Desk {
     fn parse(&self, message: Message) -> Result<(), Violations> {
         let now = Now { boot: Instant::from_nanos(1), wall_micros: WALL_MICROS };
         let rules = &self.rules;
+        let caller = Caller::Anyone;
         match message {
-            Message::Acquire(request) => AcquireArgs::parse(request, rules).map(drop),
-            Message::Extend(request) => ExtendArgs::parse(request, rules, now).map(drop),
+            Message::Acquire(request) => AcquireArgs::parse((request, &caller), rules).map(drop),
+            Message::Extend(request) => ExtendArgs::parse((request, &caller), rules, now).map(drop),
             Message::Release(request) => ReleaseArgs::parse(request, rules, now).map(drop),
-            Message::Hold(start) => HoldArgs::parse(start, rules, now).map(drop),
+            Message::Hold(start) => HoldArgs::parse((start, &caller), rules, now).map(drop),
             Message::Watch(request) => WatchArgs::parse(&request, rules, now).map(drop),
             Message::Check(request) => CheckArgs::parse(&request, rules, now).map(drop),
             Message::List(request) => ListArgs::parse(&request, rules, &self.masters).map(drop),

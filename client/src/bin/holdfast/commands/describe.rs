@@ -57,6 +57,8 @@ pub(crate) struct MasterView {
     pub(crate) fencing_token: u64,
     pub(crate) remaining_ms: Option<u64>,
     pub(crate) holder: String,
+    /// Who the holder proved to be; empty where nobody is asked.
+    pub(crate) identity: String,
     pub(crate) foreign: bool,
     pub(crate) detail: String,
 }
@@ -66,6 +68,7 @@ pub(crate) struct MasterView {
 pub(crate) struct WaiterView {
     pub(crate) position: u32,
     pub(crate) holder: String,
+    pub(crate) identity: String,
     pub(crate) waited_ms: u64,
     pub(crate) wait_remaining_ms: u64,
 }
@@ -119,6 +122,7 @@ impl From<v1::MasterLock> for MasterView {
             first: it.first,
             fencing_token: it.fencing_token,
             holder: it.holder,
+            identity: it.identity,
             foreign: it.foreign,
             detail: it.detail,
         }
@@ -132,6 +136,7 @@ impl From<v1::Waiter> for WaiterView {
             waited_ms: millis(from_wire(it.waited.as_ref())),
             wait_remaining_ms: millis(from_wire(it.wait_remaining.as_ref())),
             holder: it.holder,
+            identity: it.identity,
         }
     }
 }
@@ -168,19 +173,22 @@ impl fmt::Display for Description {
             "MASTER",
             "STATE",
             "SHOWS",
+            "IDENTITY",
             "LEASE",
             "TOKEN",
             "BALLOT",
             "FIRST",
             "REMAINING",
             "DETAIL",
-        ]);
+        ])
+        .but_empty("IDENTITY");
         let number = |number: u64| if number == 0 { String::new() } else { number.to_string() };
         for master in &self.masters {
             table.row([
                 master.name.clone(),
                 master.state.clone(),
                 master.shows(),
+                master.identity.clone(),
                 master.lease_fingerprint.clone(),
                 number(master.fencing_token),
                 number(master.ballot),
@@ -219,11 +227,13 @@ pub(crate) fn waiters(
     }
     // Who waits for as long as it takes says ten years.
     const AGES_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
-    let mut table = Table::new(["PLACE", "WAITER", "WAITED", "GIVES UP IN"]);
+    let mut table =
+        Table::new(["PLACE", "WAITER", "IDENTITY", "WAITED", "GIVES UP IN"]).but_empty("IDENTITY");
     for waiter in waiters {
         table.row([
             waiter.position.to_string(),
             named(&waiter.holder).to_owned(),
+            waiter.identity.clone(),
             Millis(waiter.waited_ms).to_string(),
             match waiter.wait_remaining_ms {
                 remaining if remaining > AGES_MS => "never".to_owned(),

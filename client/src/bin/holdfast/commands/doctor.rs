@@ -61,6 +61,9 @@ fn of_server(server: &ServerView) -> Vec<Finding> {
         advice: advice.to_owned(),
     };
     let problems = match &server.answer {
+        Answer::Error(failure) if server.answer.is_denied() => {
+            vec![(failure.to_string(), "Give it credentials that may `describe`.")]
+        }
         Answer::Error(failure) => {
             vec![(failure.to_string(), "Is it up, is the address right, may this host reach it?")]
         }

@@ -36,6 +36,8 @@ struct Locks {
 struct LockView {
     resource: String,
     holder: String,
+    /// Who the holder proved to be; empty where nobody is asked.
+    identity: String,
     fencing_token: u64,
     /// `None`: it never expires.
     remaining_ms: Option<u64>,
@@ -59,15 +61,16 @@ pub(crate) async fn ls(args: Ls, global: &Global, output: Output) -> Result<u8, 
 impl From<v1::LockInfo> for LockView {
     fn from(lock: v1::LockInfo) -> Self {
         let remaining_ms = lock.remaining.map(|span| millis(from_wire(Some(&span))));
-        let v1::LockInfo { resource, holder, fencing_token, votes, waiters, foreign, .. } = lock;
-        Self { resource, holder, fencing_token, remaining_ms, votes, waiters, foreign }
+        let v1::LockInfo { resource, holder, identity, fencing_token, votes, .. } = lock;
+        let v1::LockInfo { waiters, foreign, .. } = lock;
+        Self { resource, holder, identity, fencing_token, remaining_ms, votes, waiters, foreign }
     }
 }
 
 impl fmt::Display for Locks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table =
-            Table::new(["RESOURCE", "HOLDER", "TOKEN", "REMAINING", "VOTES", "WAITERS"]);
+        let heading = ["RESOURCE", "HOLDER", "IDENTITY", "TOKEN", "REMAINING", "VOTES", "WAITERS"];
+        let mut table = Table::new(heading).but_empty("IDENTITY");
         for lock in &self.locks {
             let holder = if lock.foreign { "(foreign)" } else { named(&lock.holder) };
             let remaining = lock
@@ -76,6 +79,7 @@ impl fmt::Display for Locks {
             table.row([
                 lock.resource.clone(),
                 holder.to_owned(),
+                lock.identity.clone(),
                 lock.fencing_token.to_string(),
                 remaining,
                 lock.votes.to_string(),

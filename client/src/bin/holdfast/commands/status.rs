@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::Global;
 use crate::commands::describe::state_name;
 use crate::connect::Connection;
-use crate::exit::Failure;
+use crate::exit::{Failure, Kind};
 use crate::output::Output;
 use crate::table::Table;
 use crate::values::Values;
@@ -44,6 +44,14 @@ pub(crate) enum Answer {
     Error(Failure),
     #[serde(untagged)]
     Status(StatusView),
+}
+
+impl Answer {
+    /// It answers, but not to this caller.
+    pub(crate) fn is_denied(&self) -> bool {
+        let Self::Error(failure) = self else { return false };
+        matches!(failure.kind, Kind::Unauthenticated | Kind::PermissionDenied)
+    }
 }
 
 /// As GetClusterStatusResponse has it.
@@ -80,8 +88,13 @@ pub(crate) async fn status(_: Status, global: &Global, output: Output) -> Result
     let servers = ask_each(&connection).await?;
     let well = |server: &ServerView| matches!(&server.answer, Answer::Status(it) if it.has_quorum);
     let all_well = servers.iter().all(well);
+    let denied = servers.iter().any(|server| server.answer.is_denied());
     output.show(&Statuses { servers })?;
-    Ok(if all_well { 0 } else { 69 })
+    Ok(match all_well {
+        true => 0,
+        false if denied => 77,
+        false => 69,
+    })
 }
 
 /// All at once: those that do not answer take their time together.

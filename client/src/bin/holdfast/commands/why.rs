@@ -137,12 +137,14 @@ impl fmt::Display for Answer {
         let Description { resource, masters, waiter_count, waiters: waiting, .. } =
             &self.description;
         writeln!(f, "{resource}: {}\n", self.explanation)?;
-        let mut table = Table::new(["MASTER", "STATE", "SHOWS", "REMAINING", "DETAIL"]);
+        let mut table = Table::new(["MASTER", "STATE", "SHOWS", "IDENTITY", "REMAINING", "DETAIL"])
+            .but_empty("IDENTITY");
         for master in masters {
             table.row([
                 master.name.clone(),
                 master.state.clone(),
                 master.shows(),
+                master.identity.clone(),
                 master.remaining(),
                 master.detail.clone(),
             ]);
@@ -169,6 +171,7 @@ mod tests {
             fencing_token: token,
             remaining_ms: (token > 0).then_some(1_500),
             holder: String::new(),
+            identity: String::new(),
             foreign: false,
             detail: String::new(),
         }

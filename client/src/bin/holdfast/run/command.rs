@@ -51,15 +51,19 @@ CMD finds in its environment:
   HOLDFAST_LEASE_ID       the capability: `holdfast extend` and `release` read it
   HOLDFAST_FENCING_TOKEN  the number to send with every write
   HOLDFAST_DEADLINE_MS    until when the lock was valid as CMD started, in milliseconds since 1970;
-                          renewals move it on";
+                          renewals move it on
+
+It does not find HOLDFAST_TOKEN, so that it hands it on to nobody. If CMD calls `holdfast` itself where
+tokens are asked for, use HOLDFAST_TOKEN_FILE, which it does find, or give it a token of its own. What
+holdfast can read, CMD can read as the same user.";
 
 const EXAMPLES: &str = "\
 Examples:
   holdfast run nightly-report -- ./report.sh --all
   holdfast run --wait 0s --ttl 30s migrations -- sh -c 'migrate && seed'
 
-Exit codes: CMD's; 75 busy, 76 lost, 69 unreachable, 64 usage, 126 CMD is not executable, 127 CMD is
-not found.";
+Exit codes: CMD's; 75 busy, 76 lost, 77 not allowed, 69 unreachable, 64 usage, 126 CMD is not executable,
+127 CMD is not found.";
 
 /// Run a command while holding a lock, and stop it before the lock is lost
 #[derive(Debug, clap::Args)]
@@ -81,8 +85,9 @@ pub(crate) async fn run(args: Run, global: &Global, output: Output) -> Result<u8
     let connection = Connection::read(global, &mut values);
     args.lock.read(&mut values);
     values.some_span("--wait", args.wait.as_deref());
-    let Global { ca, cert, key, .. } = global;
-    for (field, path) in [("--ca", ca), ("--cert", cert), ("--key", key)] {
+    let Global { ca, cert, key, token_file, .. } = global;
+    let files = [("--ca", ca), ("--cert", cert), ("--key", key), ("--token-file", token_file)];
+    for (field, path) in files {
         if path.as_ref().is_some_and(|path| path.to_str().is_none()) {
             // The keeper could not be told.
             values.refuse(field, "is not UTF-8");

@@ -48,6 +48,8 @@ pub(crate) use terminal::foreground;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use crate::secret::TOKEN;
+
 /// This program, to be run again; the same one even if it has been replaced by a newer one since.
 fn own_program() -> std::io::Result<Command> {
     let mut command = if cfg!(target_os = "linux") {
@@ -55,6 +57,7 @@ fn own_program() -> std::io::Result<Command> {
     } else {
         Command::new(std::env::current_exe()?)
     };
-    command.arg0("holdfast");
+    // The keeper is told it through a pipe, and CMD has none of it.
+    command.arg0("holdfast").env_remove(TOKEN);
     Ok(command)
 }

@@ -15,7 +15,13 @@ pub(in crate::systems) fn clients(plan: &Plan) -> Result<Vec<ClientWorker>> {
     let addresses = plan.addresses.iter().cycle();
     let clients: Vec<_> = addresses
         .take(CONNECTIONS.max(plan.addresses.len()))
-        .map(Client::new)
+        .map(|address| {
+            let client = Client::builder().address(address);
+            match &plan.token {
+                Some(token) => client.token(token).build(),
+                None => client.build(),
+            }
+        })
         .collect::<Result<_, _>>()?;
     let wait = wait(plan);
     let worker = |client: &Client| ClientWorker { client: client.clone(), wait, held: None };

@@ -17,11 +17,16 @@ pub(in crate::systems) async fn start(shape: Shape) -> Result<Servers> {
     let replicas = cluster.replicas.iter();
     let addresses: Vec<_> =
         replicas.map(|replica| format!("http://{}", replica.grpc_address())).collect();
-    let roles = [
+    let roles = roles(&cluster);
+    Ok(Servers::new(addresses, roles, cluster))
+}
+
+/// Whose CPU time is whose.
+pub(super) fn roles(cluster: &Cluster) -> [Role; 2] {
+    [
         Role::new("server", cluster.replicas.iter().map(|replica| replica.process().id())),
         Role::new("redis", cluster.masters.iter().map(|master| master.process().id())),
-    ];
-    Ok(Servers::new(addresses, roles, cluster))
+    ]
 }
 
 /// Connections to the addresses in turn.

@@ -3,6 +3,7 @@
 mod deployment;
 
 mod client;
+mod guarded;
 mod keep_alive;
 mod stock;
 mod unary;
@@ -10,6 +11,7 @@ mod watchers;
 
 pub(super) use client::{clients, hold, hold_by_calls};
 pub(super) use deployment::{channels, start};
+pub(crate) use guarded::{Guarded, start_guarded};
 pub(super) use keep_alive::keep_alives;
 pub(super) use stock::fill;
 pub(super) use unary::{extenders, unary_clients};

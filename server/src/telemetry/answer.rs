@@ -1,4 +1,4 @@
-//! How a master answered, for a span. Judges nothing: what an answer counts for is the engine's business.
+//! How a master answered, in one word and its reason, for spans and metrics. Judges nothing: what an answer counts for is the engine's business.
 
 use holdfast_engine::{Body, Deletion, Request, Standing};
 

@@ -1,0 +1,340 @@
+//! Connections as they come in: bounded in number, and in the time that TLS and the first bytes of HTTP/2
+//! may take. Whoever connects and says nothing does not stay.
+//!
+//! Deliberately absent: tasks. The handshakes under way live and end with the stream of connections.
+
+use super::origin::{Peer, network};
+use super::tls::Tls;
+use crate::auth;
+use crate::config::Limits;
+use crate::telemetry::{ConnectionRefusal, Connections};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+use tracing::{debug, warn};
+
+/// What every HTTP/2 client says first.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// When no connection can be accepted, most likely for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds on connections.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// At once.
+    pub most: usize,
+    /// At once, of one IP address (of IPv6: of its /64).
+    pub most_per_address: Option<u32>,
+    /// For TLS and the first bytes of HTTP/2.
+    pub handshake_timeout: Duration,
+}
+
+impl From<&Limits> for ConnectionLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            most: limits.max_connections,
+            most_per_address: limits.max_connections_per_address.map(Into::into),
+            handshake_timeout: limits.handshake_timeout,
+        }
+    }
+}
+
+/// The connections whose clients speak HTTP/2.
+pub(super) fn connections(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: ConnectionLimits,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let places = Places::new(limits);
+    let incoming = Incoming { listener, tls, limits, places, handshakes: FuturesUnordered::new() };
+    stream::unfold(incoming, async |mut incoming| {
+        let connection = incoming.next().await;
+        Some((Ok(connection), incoming))
+    })
+}
+
+struct Incoming {
+    listener: TcpListener,
+    tls: Option<Tls>,
+    limits: ConnectionLimits,
+    places: Places,
+    handshakes: FuturesUnordered<BoxFuture<'static, Option<Connection>>>,
+}
+
+impl Incoming {
+    async fn next(&mut self) -> Connection {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, address)) => self.greet(stream, address),
+                    Err(error) => {
+                        warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+                Some(shaken) = self.handshakes.next() => {
+                    if let Some(connection) = shaken {
+                        return connection;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whoever finds no place is hung up on: to say so would take what there is too little of.
+    fn greet(&self, stream: TcpStream, address: SocketAddr) {
+        let place = match self.places.take(network(address.ip())) {
+            Ok(place) => place,
+            Err(why) => {
+                debug!(%address, ?why, "a connection is refused");
+                self.places.0.metrics.refused(why);
+                return;
+            }
+        };
+        let acceptor = self.tls.as_ref().map(Tls::acceptor);
+        let metrics = Arc::clone(&self.places.0);
+        let limit = self.limits.handshake_timeout;
+        let handshake = async move {
+            let shaken = tokio::time::timeout(limit, shake(stream, address, acceptor)).await;
+            let why = match shaken {
+                Ok(Ok((io, certificate))) => {
+                    let peer = Peer { address, certificate: certificate.map(Arc::new) };
+                    return Some(Connection { said: 0, io, peer, _place: place });
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it took too long".to_owned(),
+            };
+            debug!(%address, why, "a handshake failed");
+            metrics.metrics.refused(ConnectionRefusal::Handshake);
+            None
+        };
+        self.handshakes.push(handshake.boxed());
+    }
+}
+
+async fn shake(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: Option<tokio_rustls::TlsAcceptor>,
+) -> io::Result<(Io, Option<auth::Identity>)> {
+    stream.set_nodelay(true)?;
+    let (mut io, certificate) = match acceptor {
+        None => (Io::Plain(stream), None),
+        Some(acceptor) => {
+            let stream = acceptor.accept(stream).await?;
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let certificate = shown.and_then(|certificate| auth::identity_of(certificate));
+            (Io::Tls(Box::new(stream)), certificate)
+        }
+    };
+    let mut said = [0; PREFACE.len()];
+    io.read_exact(&mut said).await?;
+    if said != *PREFACE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{address}: not HTTP/2")));
+    }
+    Ok((io, certificate))
+}
+
+/// How many connections there are.
+#[derive(Debug, Clone)]
+struct Places(Arc<Taken>);
+
+#[derive(Debug)]
+struct Taken {
+    limits: ConnectionLimits,
+    count: Mutex<Count>,
+    metrics: Connections,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    all: usize,
+    /// Only if they are bounded.
+    by_address: HashMap<IpAddr, u32>,
+}
+
+/// A connection that counts.
+#[derive(Debug)]
+struct Place {
+    places: Places,
+    address: IpAddr,
+}
+
+impl Places {
+    fn new(limits: ConnectionLimits) -> Self {
+        let (count, metrics) = (Mutex::default(), Connections::new());
+        Self(Arc::new(Taken { limits, count, metrics }))
+    }
+
+    fn take(&self, address: IpAddr) -> Result<Place, ConnectionRefusal> {
+        let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if count.all >= self.0.limits.most {
+            return Err(ConnectionRefusal::TooMany);
+        }
+        if let Some(most) = self.0.limits.most_per_address {
+            let own = count.by_address.entry(address).or_default();
+            if *own >= most {
+                return Err(ConnectionRefusal::TooManyOfAddress);
+            }
+            *own += 1;
+        }
+        count.all += 1;
+        self.0.metrics.opened();
+        Ok(Place { places: self.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut count = self.places.0.count.lock().unwrap_or_else(PoisonError::into_inner);
+        count.all -= 1;
+        if let Some(own) = count.by_address.get_mut(&self.address) {
+            *own -= 1;
+            if *own == 0 {
+                count.by_address.remove(&self.address);
+            }
+        }
+        self.places.0.metrics.closed();
+    }
+}
+
+/// A connection whose client speaks HTTP/2, as it was before its first bytes were read.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// So much of the preface has been read again.
+    said: usize,
+    io: Io,
+    peer: Peer,
+    _place: Place,
+}
+
+#[derive(Debug)]
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let rest = &PREFACE[this.said..];
+        if !rest.is_empty() {
+            let now = rest.len().min(buffer.remaining());
+            buffer.put_slice(&rest[..now]);
+            this.said += now;
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
