@@ -144,18 +144,16 @@ impl Keeping {
     }
 
     fn beat(&mut self) {
+        self.next_beat = Moment::now().after((self.tenure.ttl / 3).min(LONGEST_BEAT));
+        let Some(stream) = &mut self.stream else { return };
         // A replica that is frozen or cut off says nothing at all.
         if std::mem::replace(&mut self.unanswered, true) {
             self.tenure.endangered(Risk::Unreachable);
-            if let Some(stream) = &self.stream {
-                self.lock.client.replicas().avoid(stream.route);
-            }
-            self.seek();
-        }
-        if let Some(stream) = &mut self.stream {
+            self.lock.client.replicas().avoid(stream.route);
             stream.beat();
+            return self.seek();
         }
-        self.next_beat = Moment::now().after((self.tenure.ttl / 3).min(LONGEST_BEAT));
+        stream.beat();
     }
 
     fn hear(&mut self, message: v1::HoldResponse) {

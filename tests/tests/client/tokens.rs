@@ -117,8 +117,10 @@ async fn a_lock_outlives_a_policy_that_is_put_right() {
 async fn a_lock_that_may_not_be_kept_is_lost_in_time() {
     let guarded = Guarded::start(&["ci"], POLICY).await.unwrap();
     let client = with_token(&guarded, guarded.token("ci"));
-    let by_calls = client.lock("orders/1").ttl(SHORT).acquire().await.unwrap();
-    let by_stream = client.lock("orders/2").ttl(SHORT).hold().await.unwrap();
+    // Long enough for many tries: a machine that stalls in one of them does not stall in the last.
+    let ttl = 4 * SHORT;
+    let by_calls = client.lock("orders/1").ttl(ttl).acquire().await.unwrap();
+    let by_stream = client.lock("orders/2").ttl(ttl).hold().await.unwrap();
     guarded.set_policy(NO_MORE).await.unwrap();
     for guard in [by_calls, by_stream] {
         let lost = timeout(BOUND, guard.lost()).await.expect("a loss");
