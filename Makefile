@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint counts model sim mutants chaos fuzz bench flamegraph image chart fmt
+.PHONY: help run test lint counts model sim mutants chaos fuzz bench flamegraph polyglot image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -16,7 +16,7 @@ MINUTES ?= 10
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint counts chaos fuzz bench flamegraph image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint counts chaos fuzz bench flamegraph polyglot image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,7 @@ test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/node-redlock.sh
 	@$(SETUP)/browser.sh
 	@$(SETUP)/prometheus.sh
+	@tests/polyglot/setup.sh
 	@tests/run.sh $(FEATURES) --locked
 
 lint: ## formatting, tidiness, shell, Dockerfile, Compose file, proto, alerts, dependencies, clippy, docs
@@ -39,7 +40,7 @@ lint: ## formatting, tidiness, shell, Dockerfile, Compose file, proto, alerts, d
 	$(SETUP)/tidy.sh
 	$(SETUP)/tidy_test.sh
 	@$(SETUP)/shellcheck.sh
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/*.sh tests/image/*.sh tests/chart/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/*.sh tests/image/*.sh tests/chart/*.sh tests/polyglot/*.sh tests/polyglot/*/*.sh
 	@$(SETUP)/hadolint.sh
 	hadolint Dockerfile
 	@$(SETUP)/check-jsonschema.sh
@@ -107,6 +108,12 @@ flamegraph: ## draw where the CPU time of server and client goes, into docs/benc
 	cargo build --release --locked -p holdfast-server --bin holdfastd
 	cargo build --release --locked -p holdfast-bench
 	@tests/bench/flamegraph.sh
+
+polyglot: ## what generated clients see in each language whose toolchain is here, as a table
+	@$(SETUP)/redis.sh
+	@tests/polyglot/setup.sh
+	cargo build --workspace --bins $(FEATURES) --locked --quiet
+	cargo test --workspace $(FEATURES) --locked --quiet --test polyglot -- --nocapture every_language
 
 image: ## build the image with buildah, run it hardened with podman and as ops/compose.yaml does, and check what it does
 	@tests/image/image.sh

@@ -58,3 +58,44 @@ npm_install() {
     cp "$source/$script" "$target/"
     ln -sf "../$2/$script" ".tools/bin/$tool"
 }
+
+# What the runners of tests/polyglot have in common; each is built into .tools/polyglot/LANGUAGE.
+# polyglot_is_built LANGUAGE: from these sources?
+polyglot_is_built() {
+    [ "$(cat ".tools/polyglot/$1/built-from" 2>/dev/null)" = "$(polyglot_hash "$1")" ]
+}
+
+# polyglot_needs LANGUAGE PROGRAM...: whether all of them are there; in CI they must be.
+polyglot_needs() {
+    local language=$1 program
+    shift
+    for program in "$@"; do
+        have "$program" && continue
+        [ "${CI:-}" != true ] || die "the client in $language is left out: install $program"
+        say "the client in $language is left out: install $program, and it is built here"
+        return 1
+    done
+}
+
+# polyglot_sources LANGUAGE: anew, into .tools/polyglot/LANGUAGE.
+polyglot_sources() {
+    say "building the client in $1 into .tools"
+    rm -rf ".tools/polyglot/$1"
+    mkdir -p ".tools/polyglot/$1" .tools/bin
+    cp -R "tests/polyglot/$1/." ".tools/polyglot/$1/"
+}
+
+# polyglot_program NAME COMMAND: .tools/bin/polyglot-NAME.
+polyglot_program() {
+    printf '#!/bin/sh\n%s "$@"\n' "$2" >".tools/bin/polyglot-$1"
+    chmod +x ".tools/bin/polyglot-$1"
+}
+
+# polyglot_built LANGUAGE: it is.
+polyglot_built() {
+    polyglot_hash "$1" >".tools/polyglot/$1/built-from"
+}
+
+polyglot_hash() {
+    find "tests/polyglot/$1" proto/holdfast -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum
+}
