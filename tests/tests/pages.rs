@@ -1,0 +1,136 @@
+//! Pages of the documentation that a reader does step by step: each is done here, with nothing but its own
+//! commands.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::Result;
+use holdfast_tests::certs::Certificates;
+use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
+use holdfast_tests::page::{Page, Place, blocks, fits};
+use holdfast_tests::tokens::new_token;
+use holdfast_tests::{docs, tools};
+use tempfile::TempDir;
+
+/// The pages of languages, by name, and what must be there to do one.
+const CLIENTS: [(&str, &[&str]); 1] = [("python", &["python3"])];
+
+/// What `make run` starts, and a replica with TLS that asks for a token.
+struct Servers {
+    open: Holdfastd,
+    secure: Holdfastd,
+    certificates: Certificates,
+    token: String,
+    _folder: TempDir,
+}
+
+impl Servers {
+    async fn start() -> Result<Servers> {
+        let dev =
+            HoldfastdOptions { args: vec!["--dev".to_owned()], ..HoldfastdOptions::default() };
+        let open = Holdfastd::start(dev.clone()).await?;
+        let (certificates, folder) = (Certificates::generate("somebody")?, TempDir::new()?);
+        let (token, entry) = new_token("reader").await?;
+        let file = folder.path().join("tokens.toml");
+        fs::write(&file, entry)?;
+        let shown = certificates.server();
+        let config = format!(
+            "[grpc]\ntls = {{ cert = {:?}, key = {:?} }}\n[auth]\ntokens_file = {file:?}\n",
+            shown.cert, shown.key
+        );
+        let client_tls = Some(certificates.grpc_client()?);
+        let secure = HoldfastdOptions { config, client_tls, ..dev };
+        let secure = Holdfastd::start(secure).await?;
+        for replica in [&open, &secure] {
+            replica.wait_readyz(200, "").await?;
+        }
+        Ok(Servers { open, secure, certificates, token, _folder: folder })
+    }
+
+    fn place(&self) -> Place {
+        let secure = format!("localhost:{}", self.secure.grpc_address().port());
+        Place {
+            replaced: vec![
+                ("127.0.0.1:7420".to_owned(), self.open.grpc_address().to_string()),
+                ("lock.example.com:7420".to_owned(), secure),
+            ],
+            env: vec![("HOLDFAST_TOKEN".to_owned(), self.token.clone())],
+            files: vec![("ca.pem".to_owned(), self.certificates.ca())],
+        }
+    }
+}
+
+async fn client(language: &str) {
+    let (_, needs) = CLIENTS.iter().find(|(name, _)| *name == language).expect("it is listed");
+    if needs.iter().any(|program| tools::find(program).is_none()) {
+        return;
+    }
+    let servers = Servers::start().await.expect("servers");
+    let page = Page::read(&format!("docs/clients/{language}.md")).expect("the page");
+    page.run(&servers.place()).await.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+#[tokio::test]
+async fn python() {
+    client("python").await;
+}
+
+#[test]
+fn every_page_of_a_language_is_done() {
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.expect("an entry").file_name().into_string().expect("text");
+        name.strip_suffix(".md").expect("a page").to_owned()
+    };
+    let pages: BTreeSet<String> =
+        fs::read_dir(docs::path("docs/clients")).expect("the folder").map(name).collect();
+    let done = CLIENTS.iter().map(|(name, _)| (*name).to_owned());
+    assert_eq!(pages, done.chain(["README".to_owned()]).collect());
+}
+
+#[test]
+fn a_page_is_read_block_by_block() {
+    let page = "# A\n```py a/b.py\nx = 1\n```\nThen:\n```sh\nls\n```\n\n```text\na…\n```\nsee\n```text\nb\n```\n";
+    let told: Vec<_> = blocks(page).into_iter().map(|it| (it.info, it.text, it.line)).collect();
+    let block = |info: &str, text: &str, line| (info.to_owned(), text.to_owned(), line);
+    let wanted = [
+        block("py a/b.py", "x = 1\n", 3),
+        block("sh", "ls\n", 7),
+        block("text", "a…\n", 11),
+        block("text", "b\n", 15),
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn an_ellipsis_stands_for_any_text() {
+    for (shown, printed, fit) in [
+        ("token 1", "token 1", true),
+        ("token 1", "token 12", false),
+        ("token …", "token 12", true),
+        ("… left of …s", "3 left of 4s", true),
+        ("… left", "3 right", false),
+    ] {
+        assert_eq!(fits(shown, printed), fit, "{shown} {printed}");
+    }
+}
+
+/// A page whose commands fail, or print something else, or more, is not passed.
+#[tokio::test]
+async fn a_page_that_does_not_hold_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("page.md");
+    let run = async |page: &str| {
+        fs::write(&path, page).unwrap();
+        Page::read(path.to_str().unwrap()).unwrap().run(&Place::default()).await
+    };
+    run("```sh\necho a b\n```\n```text\na …\n```\n").await.unwrap();
+    run("```sh\nx=1\n```\n```sh\necho $x; sleep 60 &\n```\n```text\n1\n```\n").await.unwrap();
+    for page in [
+        "```sh\nfalse\n```\n",
+        "```sh\necho b\n```\n```text\na\n```\n",
+        "```sh\necho a; echo b\n```\n```text\na\n```\n",
+        "```sh\necho $HOLDFAST_NOT_SET\n```\n",
+    ] {
+        assert!(run(page).await.is_err(), "{page}");
+    }
+}
