@@ -27,6 +27,24 @@
 //! in the middle of a write. So every grant has a **fencing token** that strictly increases; send it with
 //! the write, and let the storage keep the highest one and refuse lower ones in the same atomic step.
 //!
+//! # Held by a stream
+//!
+//! [`Lock::hold`] puts the whole life of a lock into one stream: the queue, the grant, renewals, warnings, the
+//! loss. When the process dies, the next waiter has the lock at once; when it freezes, after the ttl.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/hold.rs")]
+//! ```
+//!
+//! # Who leads
+//!
+//! [`Client::watch`] shows the present state first, then every change. A stream that breaks is opened again,
+//! and no term is shown after a higher one. [`Election::campaign`] is how to lead oneself.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/observe.rs")]
+//! ```
+//!
 //! # Failures
 //!
 //! A call that got no answer has an unknown outcome. Every call here is safe to repeat, and is repeated
@@ -41,13 +59,7 @@
 //! was opened.
 //!
 //! ```no_run
-//! # fn connect() -> Result<holdfast_client::Client, holdfast_client::Error> {
-//! let client = holdfast_client::Client::builder()
-//!     .address("https://holdfast.example:7420")
-//!     .token_file("/var/run/secrets/holdfast/token")
-//!     .build()?;
-//! # Ok(client)
-//! # }
+#![doc = include_str!("../examples/secure.rs")]
 //! ```
 //!
 //! [`Error::Unauthenticated`] and [`Error::PermissionDenied`] are final: the call is not tried again. What is

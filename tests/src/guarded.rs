@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::holdfastd::{Holdfastd, HoldfastdOptions};
+use crate::holdfastd::Holdfastd;
+use crate::tokens::new_token;
 
 /// How long a replica may take to read files again that it was told of.
 const BOUND: Duration = Duration::from_secs(30);
@@ -42,7 +43,8 @@ impl Guarded {
         let folder = TempDir::with_prefix("holdfast-guarded-")?;
         let mut tokens = BTreeMap::new();
         for name in names {
-            tokens.insert((*name).to_owned(), Token::new(name).await?);
+            let (text, entry) = new_token(name).await?;
+            tokens.insert((*name).to_owned(), Token { text, entry });
         }
         let files = ["tokens.toml", "policy.toml"].map(|name| folder.path().join(name));
         replace(&files[0], &entries(tokens.values()))?;
@@ -103,18 +105,6 @@ impl Guarded {
             sleep(LOOK).await;
         }
         Ok(())
-    }
-}
-
-impl Token {
-    async fn new(name: &str) -> Result<Token> {
-        let options = HoldfastdOptions { args: vec![name.to_owned()], ..Default::default() };
-        let made = Holdfastd::run("token", &options).await?;
-        ensure!(made.status.success(), "{made:#?}");
-        let (told, entry): (Vec<_>, Vec<_>) =
-            made.lines.into_iter().partition(|line| line.starts_with('#'));
-        let text = told.first().and_then(|line| line.split(' ').next_back());
-        Ok(Token { text: text.context("no token")?.to_owned(), entry: entry.join("\n") })
     }
 }
 

@@ -19,6 +19,7 @@ pub mod holdfastd;
 pub mod redis_bench;
 pub mod redis_server;
 pub mod redlock;
+pub mod secured;
 pub mod sentinel;
 pub mod streams;
 pub mod tokens;

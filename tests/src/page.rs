@@ -116,6 +116,8 @@ impl Page {
             .current_dir(folder)
             .env("PATH", format!("{}:{}:{path}", built.display(), tools.display()))
             .env("HOLDFAST", fs::canonicalize(docs::path(""))?)
+            // Of cargo, which runs the tests: not the reader's.
+            .env_remove("CARGO_TARGET_DIR")
             .envs(place.env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -5,57 +5,37 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::Result;
-use holdfast_tests::certs::Certificates;
 use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
 use holdfast_tests::page::{Page, Place, blocks, fits};
-use holdfast_tests::tokens::new_token;
+use holdfast_tests::secured::Secured;
 use holdfast_tests::{docs, tools};
 use tempfile::TempDir;
 
 /// The pages of languages, by name, and what must be there to do one.
-const CLIENTS: [(&str, &[&str]); 1] = [("python", &["python3"])];
+const CLIENTS: [(&str, &[&str]); 2] = [("python", &["python3"]), ("rust", &["cargo"])];
 
-/// What `make run` starts, and a replica with TLS that asks for a token.
+/// What `make run` starts, and a replica that asks who somebody is.
 struct Servers {
     open: Holdfastd,
-    secure: Holdfastd,
-    certificates: Certificates,
-    token: String,
-    _folder: TempDir,
+    secured: Secured,
 }
 
 impl Servers {
     async fn start() -> Result<Servers> {
-        let dev =
-            HoldfastdOptions { args: vec!["--dev".to_owned()], ..HoldfastdOptions::default() };
-        let open = Holdfastd::start(dev.clone()).await?;
-        let (certificates, folder) = (Certificates::generate("somebody")?, TempDir::new()?);
-        let (token, entry) = new_token("reader").await?;
-        let file = folder.path().join("tokens.toml");
-        fs::write(&file, entry)?;
-        let shown = certificates.server();
-        let config = format!(
-            "[grpc]\ntls = {{ cert = {:?}, key = {:?} }}\n[auth]\ntokens_file = {file:?}\n",
-            shown.cert, shown.key
-        );
-        let client_tls = Some(certificates.grpc_client()?);
-        let secure = HoldfastdOptions { config, client_tls, ..dev };
-        let secure = Holdfastd::start(secure).await?;
-        for replica in [&open, &secure] {
-            replica.wait_readyz(200, "").await?;
-        }
-        Ok(Servers { open, secure, certificates, token, _folder: folder })
+        let args = vec!["--dev".to_owned()];
+        let open = Holdfastd::start(HoldfastdOptions { args, ..Default::default() }).await?;
+        open.wait_readyz(200, "").await?;
+        Ok(Servers { open, secured: Secured::start().await? })
     }
 
     fn place(&self) -> Place {
-        let secure = format!("localhost:{}", self.secure.grpc_address().port());
         Place {
             replaced: vec![
                 ("127.0.0.1:7420".to_owned(), self.open.grpc_address().to_string()),
-                ("lock.example.com:7420".to_owned(), secure),
+                ("lock.example.com:7420".to_owned(), self.secured.address()),
             ],
-            env: vec![("HOLDFAST_TOKEN".to_owned(), self.token.clone())],
-            files: vec![("ca.pem".to_owned(), self.certificates.ca())],
+            env: vec![("HOLDFAST_TOKEN".to_owned(), self.secured.token.clone())],
+            files: vec![("ca.pem".to_owned(), self.secured.certificates.ca())],
         }
     }
 }
@@ -73,6 +53,11 @@ async fn client(language: &str) {
 #[tokio::test]
 async fn python() {
     client("python").await;
+}
+
+#[tokio::test]
+async fn rust() {
+    client("rust").await;
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::path::Path;
 use holdfast_tests::binaries;
 use holdfast_tests::cluster::Cluster;
 use holdfast_tests::process::Process;
+use holdfast_tests::secured::Secured;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -151,4 +152,35 @@ async fn an_observer_sees_who_is_elected_and_resigns() {
     election.signal(Signal::INT).unwrap();
     election.wait_for_line("resigned", BOUND).await.unwrap();
     assert!(election.wait_exit(BOUND).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_lock_is_held_by_a_stream_for_longer_than_its_ttl() {
+    let cluster = cluster(3, 1).await;
+    let mut first = example(&cluster, "hold", "first", &[]);
+    let held = first.wait_for_line("held with token ", BOUND).await.unwrap();
+    let second = example(&cluster, "hold", "second", &[]);
+    second.wait_for_line("1 before us", BOUND).await.unwrap();
+    first.wait_for_line("Released", BOUND).await.unwrap();
+    assert!(first.wait_exit(BOUND).await.unwrap().success());
+    let next = second.wait_for_line("held with token ", BOUND).await.unwrap();
+    assert!(next.split(' ').nth(3) > held.split(' ').nth(3), "{next} {held}");
+}
+
+#[tokio::test]
+async fn a_client_with_a_token_comes_in_by_tls() {
+    let secured = Secured::start().await.expect("a replica");
+    let secure = |token: &Path| {
+        let program = binaries::built("examples/secure").expect("an example");
+        Process::spawn("secure", program, |command| {
+            command.arg(secured.certificates.ca()).arg(token);
+            command.arg(format!("https://{}", secured.address()));
+        })
+        .expect("a client")
+    };
+    secure(&secured.token_file).wait_for_line("held with token ", BOUND).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let unknown = folder.path().join("token");
+    fs::write(&unknown, "hft_of-somebody-else").unwrap();
+    secure(&unknown).wait_for_line("who is this? ", BOUND).await.unwrap();
 }
