@@ -11,9 +11,6 @@ use holdfast_tests::secured::Secured;
 use holdfast_tests::{docs, tools};
 use tempfile::TempDir;
 
-/// The pages of languages, by name, and what must be there to do one.
-const CLIENTS: [(&str, &[&str]); 2] = [("python", &["python3"]), ("rust", &["cargo"])];
-
 /// What `make run` starts, and a replica that asks who somebody is.
 struct Servers {
     open: Holdfastd,
@@ -40,24 +37,31 @@ impl Servers {
     }
 }
 
-async fn client(language: &str) {
-    let (_, needs) = CLIENTS.iter().find(|(name, _)| *name == language).expect("it is listed");
+/// A page for each language, and what must be there to do it.
+macro_rules! clients {
+    ($($language:ident needs $($program:literal)+;)+) => {
+        const CLIENTS: &[&str] = &[$(stringify!($language)),+];
+        $(#[tokio::test] async fn $language() {
+            client(stringify!($language), &[$($program),+]).await;
+        })+
+    };
+}
+
+clients! {
+    go needs "go";
+    java needs "javac" "mvn";
+    node needs "node" "npm";
+    python needs "python3";
+    rust needs "cargo";
+}
+
+async fn client(language: &str, needs: &[&str]) {
     if needs.iter().any(|program| tools::find(program).is_none()) {
         return;
     }
     let servers = Servers::start().await.expect("servers");
     let page = Page::read(&format!("docs/clients/{language}.md")).expect("the page");
     page.run(&servers.place()).await.unwrap_or_else(|error| panic!("{error:#}"));
-}
-
-#[tokio::test]
-async fn python() {
-    client("python").await;
-}
-
-#[tokio::test]
-async fn rust() {
-    client("rust").await;
 }
 
 #[test]
@@ -68,8 +72,8 @@ fn every_page_of_a_language_is_done() {
     };
     let pages: BTreeSet<String> =
         fs::read_dir(docs::path("docs/clients")).expect("the folder").map(name).collect();
-    let done = CLIENTS.iter().map(|(name, _)| (*name).to_owned());
-    assert_eq!(pages, done.chain(["README".to_owned()]).collect());
+    let done = CLIENTS.iter().copied().chain(["README"]).map(str::to_owned);
+    assert_eq!(pages, done.collect());
 }
 
 #[test]
