@@ -16,6 +16,6 @@ python3 -m venv "$target/venv"
 "$target/venv/bin/python" -m grpc_tools.protoc -Iproto --python_out="$target" --grpc_python_out="$target" \
     proto/holdfast/v1/*.proto
 for runner in python:runner.py python-aio:runner_aio.py; do
-    polyglot_program "${runner%%:*}" "exec $PWD/$target/venv/bin/python $PWD/$target/${runner#*:}"
+    polyglot_program "${runner%%:*}" "exec $(realpath $target)/venv/bin/python $(realpath $target)/${runner#*:}"
 done
 polyglot_built python
