@@ -27,6 +27,7 @@ run: ## start a development server (no Redis, no config) and take a first lock; 
 test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/redis.sh
 	@$(SETUP)/grpcurl.sh
+	@$(SETUP)/buf.sh
 	@$(SETUP)/other-servers.sh
 	@$(SETUP)/redsync.sh
 	@$(SETUP)/node-redlock.sh

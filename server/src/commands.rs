@@ -1,5 +1,5 @@
-//! What `holdfastd` does in place of serving, once: `check`, `config`, `health`, `token`, `bootstrap`,
-//! `accept-config`.
+//! What `holdfastd` does in place of serving, once: `check`, `config`, `descriptors`, `health`, `token`,
+//! `bootstrap`, `accept-config`.
 
 #![expect(clippy::print_stdout, reason = "these commands answer on the terminal")]
 
@@ -10,11 +10,13 @@ use crate::app;
 use crate::auth::{self, NewToken};
 use crate::clock;
 use crate::config::{Config, Master, differences, effective};
+use crate::grpc::FILE_DESCRIPTOR_SET;
 use crate::masters::redis::{Boot, Operator, Vacancy};
 use crate::telemetry::AUDIT;
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use holdfast_engine::Ballot;
+use std::io::{IsTerminal, Write, stdout};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tracing::info;
@@ -43,6 +45,15 @@ pub fn token(name: &str) -> Result<()> {
 /// The effective configuration.
 pub fn show(config: &Config) {
     print!("{}", effective(config));
+}
+
+/// The contract, for tools that read it in place of the proto files.
+pub fn descriptors() -> Result<()> {
+    let mut out = stdout();
+    if out.is_terminal() {
+        bail!("it is not for a terminal: `holdfastd descriptors > holdfast.binpb`");
+    }
+    out.write_all(FILE_DESCRIPTOR_SET).and_then(|()| out.flush()).context("cannot write it")
 }
 
 /// What the replica that listens there says of its readiness; an error, if it is not ready.

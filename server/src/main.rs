@@ -56,6 +56,7 @@ async fn run(args: Args) -> Result<()> {
     match args.command {
         Some(Command::Check) => commands::check(&config()?)?,
         Some(Command::Config) => commands::show(&config()?),
+        Some(Command::Descriptors) => commands::descriptors()?,
         Some(Command::Health) => commands::health(config::admin_listen(&args.flags)?).await?,
         Some(Command::Token { name }) => commands::token(&name)?,
         Some(Command::Bootstrap { dry_run }) => {

@@ -130,6 +130,11 @@ holds "it names its ports" is 'map[7420/tcp:{} 7421/tcp:{}]' of_image .Config.Ex
 holds "holdfastd --version" says 'holdfastd ' once -- --version
 holds "holdfast --version" says 'holdfast ' once --entrypoint holdfast -- --version
 
+descriptors() { once -- descriptors >"$work/holdfast.binpb"; }
+holds "it gives out the contract it serves" descriptors
+holds "which is the one of this tree" buf breaking "$work/holdfast.binpb" --against proto
+holds "and the other way round" buf breaking proto --against "$work/holdfast.binpb"
+
 root=$(podman image mount "$image")
 holds "it has less than 40 MB" below "$(bytes "$root")" 40000000
 echo "     $(bytes "$root") bytes, of them $(bytes "$root/usr/local/bin") of programs"
@@ -150,6 +155,8 @@ holds "--dev is ready" soon is 200 http /readyz
 holds "gRPC health: up" soon serving ""
 holds "gRPC health: locks can be taken" soon serving holdfast.v1.LockService
 holds "a lock is taken" says fencingToken acquire hello me 0s
+holds "one is taken with what the image gave out" says fencingToken grpcurl -plaintext -protoset "$work/holdfast.binpb" \
+    -d '{"resource":"by-protoset"}' "$address:7420" holdfast.v1.LockService/Acquire
 holds "the health check of the image agrees" podman healthcheck run "$container"
 holds "which is holdfastd itself" is '[CMD holdfastd health]' of_image .HealthCheck.Test
 holds "the command line in it takes a lock" says fencing_token podman exec "$container" holdfast --output json acquire inside

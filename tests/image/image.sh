@@ -9,6 +9,7 @@ image=localhost/holdfast:$version
 tests/setup/containers.sh
 tests/setup/redis.sh
 tests/setup/grpcurl.sh
+tests/setup/buf.sh
 tests/setup/check-jsonschema.sh
 have grpcurl || die "the image is called with grpcurl, and there is none"
 

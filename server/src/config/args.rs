@@ -87,6 +87,10 @@ pub enum Command {
     Check,
     /// Print the effective configuration as TOML, secrets masked
     Config,
+    /// Write the contract that this server serves to standard output, as an encoded `FileDescriptorSet`
+    ///
+    /// buf, grpcurl (-protoset) and other tools read it in place of the proto files.
+    Descriptors,
     /// Ask the replica on this machine whether it is ready, and exit: 0 if it is, 1 with the reason if not
     ///
     /// It asks the admin port of the same configuration; nothing else of it need be complete.
@@ -217,6 +221,7 @@ mod tests {
         assert_eq!(flags.log_format.as_deref(), Some("json"));
         assert_eq!(flags.log_filter.as_deref(), Some("debug"));
         assert_eq!(parse("config").unwrap().command, Some(Command::Config));
+        assert_eq!(parse("descriptors").unwrap().command, Some(Command::Descriptors));
         assert_eq!(parse("health").unwrap().command, Some(Command::Health));
         let accept = Command::AcceptConfig { dry_run: false };
         assert_eq!(parse("accept-config").unwrap().command, Some(accept));

@@ -32,6 +32,8 @@ mod watch_leader;
 
 pub use admin_service::AdminApi;
 pub use convert::Rules;
+/// The contract this server serves, as an encoded `FileDescriptorSet` with its comments.
+pub use holdfast_proto::FILE_DESCRIPTOR_SET;
 pub use incoming::ConnectionLimits;
 pub use limits::{Bounds, Exhausted};
 pub use lock_service::LockApi;
