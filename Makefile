@@ -48,6 +48,8 @@ lint: ## formatting, tidiness, shell, Dockerfile, Compose file, proto, alerts, d
 	check-jsonschema --builtin-schema vendor.compose-spec ops/compose.yaml
 	@$(SETUP)/buf.sh
 	buf lint proto
+	$(SETUP)/breaking.sh
+	$(SETUP)/breaking_test.sh
 	@$(SETUP)/prometheus.sh
 	promtool check config ops/prometheus.yml
 	promtool test rules ops/alerts_test.yml
