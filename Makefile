@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint counts model sim mutants chaos fuzz bench flamegraph polyglot image chart fmt
+.PHONY: help run test lint counts api model sim mutants chaos fuzz bench flamegraph polyglot image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -16,7 +16,7 @@ MINUTES ?= 10
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint counts chaos fuzz bench flamegraph polyglot image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint counts api chaos fuzz bench flamegraph polyglot image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,8 @@ lint: ## formatting, tidiness, shell, Dockerfile, Compose file, proto, alerts, d
 	buf lint proto
 	$(SETUP)/breaking.sh
 	$(SETUP)/breaking_test.sh
+	@$(SETUP)/protoc-gen-doc.sh
+	tests/api.sh --check
 	@$(SETUP)/prometheus.sh
 	promtool check config ops/prometheus.yml
 	promtool test rules ops/alerts_test.yml
@@ -66,6 +68,11 @@ counts: ## count the instructions of the hot paths, and hold them to what is rec
 	cargo build --release --locked --quiet -p holdfast-counts-engine
 	cargo build --workspace --bin holdfast-counts $(FEATURES) --locked --quiet
 	@$${CARGO_TARGET_DIR:-target}/debug/holdfast-counts $(if $(RECORD),--record)
+
+api: ## make docs/api.md of the comments of the proto files
+	@$(SETUP)/buf.sh
+	@$(SETUP)/protoc-gen-doc.sh
+	tests/api.sh
 
 model: ## check the protocol's model; ROWS="u t6 ..." for some rows, ROWS=all for the largest too, TRACE=1 for traces
 	cargo run --locked --quiet -p holdfast-model -- $(ROWS)
