@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint counts api model sim mutants chaos fuzz bench flamegraph polyglot image chart fmt
+.PHONY: help run test lint counts stubs api model sim mutants chaos fuzz bench flamegraph polyglot image chart fmt
 
 SETUP := tests/setup
 LISTEN ?= 127.0.0.1:7420
@@ -16,7 +16,7 @@ MINUTES ?= 10
 FEATURES := --features holdfast-client/cli
 
 # The tools that tests/setup installs; what runs here finds them before others.
-test lint counts api chaos fuzz bench flamegraph polyglot image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+test lint counts stubs api chaos fuzz bench flamegraph polyglot image chart: export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ lint: ## formatting, tidiness, shell, Dockerfile, Compose file, proto, alerts, d
 	$(SETUP)/tidy.sh
 	$(SETUP)/tidy_test.sh
 	@$(SETUP)/shellcheck.sh
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/*.sh tests/image/*.sh tests/chart/*.sh tests/polyglot/*.sh tests/polyglot/*/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run $(SETUP)/*.sh tests/*.sh tests/image/*.sh tests/chart/*.sh tests/stubs/*.sh tests/polyglot/*.sh tests/polyglot/*/*.sh
 	@$(SETUP)/hadolint.sh
 	hadolint Dockerfile
 	@$(SETUP)/check-jsonschema.sh
@@ -68,6 +68,11 @@ counts: ## count the instructions of the hot paths, and hold them to what is rec
 	cargo build --release --locked --quiet -p holdfast-counts-engine
 	cargo build --workspace --bin holdfast-counts $(FEATURES) --locked --quiet
 	@$${CARGO_TARGET_DIR:-target}/debug/holdfast-counts $(if $(RECORD),--record)
+
+stubs: ## generate client stubs of every language into target/stubs, and compile them
+	@$(SETUP)/buf.sh
+	@$(SETUP)/proto-plugins.sh
+	@tests/stubs/stubs.sh
 
 api: ## make docs/api.md of the comments of the proto files
 	@$(SETUP)/buf.sh
