@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what proto/buf.gen.yaml generates with, and what its stubs are compiled with: protoc, plugins and C++ libraries
-# of gRPC from Debian's packages, the rest into .tools with Go, npm, pip and Maven. Nobody here publishes the plugin of C#
-# but NuGet, so it is built from gRPC's source, which the package grpcio-tools brings.
+# of gRPC from Debian's packages, the rest into .tools with Go, npm, pip and Maven. The plugin of C# is published on NuGet
+# alone, which needs .NET; it is built from gRPC's source, which the package grpcio-tools brings.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 go_version=1.36.12 go_grpc_version=1.6.2
@@ -14,6 +14,13 @@ mkdir -p .tools/bin
 
 if ! have grpc_cpp_plugin || ! pkg-config --exists grpc++ protobuf 2>/dev/null || ! [ -e /usr/include/google/protobuf/compiler/plugin.h ]; then
     apt_install "stubs of Python, C# and C++" protobuf-compiler protobuf-compiler-grpc libgrpc++-dev libprotoc-dev pkg-config
+fi
+
+if [ "$(.tools/stubs-python/bin/pip freeze 2>/dev/null | grep -Fxc -e "${python[0]}" -e "${python[1]}")" != 2 ]; then
+    say "installing ${python[*]} into .tools"
+    python3 -c 'import ensurepip' 2>/dev/null || apt_install "stubs of Python run on packages from PyPI" python3-venv
+    python3 -m venv .tools/stubs-python
+    .tools/stubs-python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: "${python[@]}"
 fi
 
 # go_plugin MODULE VERSION
@@ -45,9 +52,9 @@ if ! [ -x ".tools/bin/$plugin" ]; then
     say "building $plugin into .tools"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest "$work" "grpcio-tools==$csharp_version"
+    .tools/stubs-python/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest "$work" "grpcio-tools==$csharp_version"
     tar -xzf "$work"/*.tar.gz -C "$work" --strip-components 1
-    names=::google::protobuf::compiler::csharp
+    names=::google::protobuf::compiler::csharp # in a header that Debian's protobuf calls otherwise than the newest
     (cd "$work/grpc_root" && g++ -std=c++17 -I. -Iinclude -include google/protobuf/compiler/csharp/csharp_names.h \
         -DGRPC_CUSTOM_CSHARP_GETCLASSNAME=$names::GetClassName -DGRPC_CUSTOM_CSHARP_GETFILENAMESPACE=$names::GetFileNamespace \
         -DGRPC_CUSTOM_CSHARP_GETOUTPUTFILE=$names::GetOutputFile -DGRPC_CUSTOM_CSHARP_GETREFLECTIONCLASSNAME=$names::GetReflectionClassName \
@@ -55,10 +62,3 @@ if ! [ -x ".tools/bin/$plugin" ]; then
     mv "$work/plugin" ".tools/bin/$plugin"
 fi
 ln -sf "$plugin" .tools/bin/grpc_csharp_plugin
-
-if [ "$(.tools/stubs-python/bin/pip freeze 2>/dev/null | grep -Fxc -e "${python[0]}" -e "${python[1]}")" != 2 ]; then
-    say "installing ${python[*]} into .tools"
-    python3 -c 'import ensurepip' 2>/dev/null || apt_install "stubs of Python run on packages from PyPI" python3-venv
-    python3 -m venv .tools/stubs-python
-    .tools/stubs-python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: "${python[@]}"
-fi

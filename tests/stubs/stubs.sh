@@ -6,6 +6,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 
+fail() {
+    echo "stubs: $*" >&2
+    exit 1
+}
+
 rm -rf target/stubs
 mkdir -p target/stubs
 cd target/stubs
@@ -24,12 +29,15 @@ cpp_compiles() { find . -name '*.cc' -print0 | xargs -0 -n 1 -P 2 g++ -std=c++17
 for language in go python typescript java cpp; do
     begin=$SECONDS
     cp -r "$root/tests/stubs/$language/." "gen/$language/"
-    (cd "gen/$language" && "${language}_compiles") || { echo "stubs: those of $language do not compile" >&2 && exit 1; }
+    (cd "gen/$language" && "${language}_compiles") || fail "those of $language do not compile"
     echo "stubs: $language compiles ($((SECONDS - begin)) s)"
 done
 
-for file in lock_service lock admin_service; do [ -s "gen/python/holdfast/v1/${file}_pb2.pyi" ]; done
-grep -q 'class LockServiceClient : grpc::ClientBase<LockServiceClient>' gen/csharp/LockServiceGrpc.cs
-grep -q 'class AdminServiceClient : grpc::ClientBase<AdminServiceClient>' gen/csharp/AdminServiceGrpc.cs
-for file in LockService Lock AdminService; do [ -s "gen/csharp/$file.cs" ]; done
+for file in python/holdfast/v1/{lock_service,admin_service,lock}_pb2.pyi csharp/{LockService,AdminService,Lock}.cs; do
+    [ -s "gen/$file" ] || fail "there is no gen/$file"
+done
+for service in LockService AdminService; do
+    grep -q "class ${service}Client : grpc::ClientBase<${service}Client>" "gen/csharp/${service}Grpc.cs" ||
+        fail "there is no client of $service for csharp"
+done
 echo "stubs: csharp is generated, and not compiled"
