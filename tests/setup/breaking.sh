@@ -12,8 +12,8 @@ baseline() {
     for main in origin/main main; do
         if base=$(git merge-base HEAD "$main" 2>/dev/null); then break; fi
     done
-    if [ -z "$base" ] || git diff --quiet "$base" -- proto; then
-        base=$(git log -1 --format=%H -- proto)^
+    if [ -z "$base" ] || git diff --quiet "$base" -- proto/holdfast; then
+        base=$(git log -1 --first-parent --format=%H -- proto/holdfast)^ # a branch that was merged is one change
     fi
     git rev-parse --quiet --verify "$base^{tree}:proto" >/dev/null && git rev-parse --short "$base" || true
 }

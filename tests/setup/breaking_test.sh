@@ -42,16 +42,19 @@ edit() {
     ! cmp --quiet "$file" "$tree/before" || fail "'$2' changes nothing in $1"
 }
 
-# breaks WHAT SAYING FILE SCRIPT: the edit is refused in the tree, on a branch, and on main, with a commit after it.
+# breaks WHAT SAYING FILE SCRIPT: the edit is refused in the tree, on a branch, and on main, whatever came after it.
 breaks() {
     edit "$3" "$4"
     refuses "$1 in the tree" "$2"
     git switch --quiet --create broken
     commit "$1"
     refuses "$1 on a branch" "$2"
+    edit "$3" '1i // In short:'
+    commit "something else in the contract"
     git switch --quiet main
-    git merge --quiet broken
-    git commit --quiet --allow-empty --message "something else"
+    git merge --quiet --no-ff --message "Merge" broken
+    echo >>"$tree/main/proto/README.md"
+    commit "something else"
     refuses "$1 on main" "$2"
     git reset --quiet --hard "$first"
     git branch --quiet --delete --force broken
