@@ -87,6 +87,7 @@ polyglot_sources() {
 
 # polyglot_program NAME COMMAND: .tools/bin/polyglot-NAME.
 polyglot_program() {
+    rm -f ".tools/bin/polyglot-$1"
     printf '#!/bin/sh\n%s "$@"\n' "$2" >".tools/bin/polyglot-$1"
     chmod +x ".tools/bin/polyglot-$1"
 }
