@@ -33,6 +33,7 @@ test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/node-redlock.sh
 	@$(SETUP)/browser.sh
 	@$(SETUP)/prometheus.sh
+	@$(SETUP)/proxies.sh
 	@tests/polyglot/setup.sh
 	@tests/run.sh $(FEATURES) --locked
 

@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::keep::Renewals;
 use crate::lease::{Lease, LeaseId, Standing};
 use crate::lock::Lock;
-use crate::replicas::{Connection, Patience, Replica, Replicas, call};
+use crate::names;
+use crate::replicas::{Connection, Patience, Replica, Replicas, Way, call};
 use crate::retry::RetryPolicy;
 use crate::token::{Bearer, Channel, Source};
 use crate::watch::Watch;
@@ -227,6 +228,9 @@ impl Client {
 impl ClientBuilder {
     /// One more replica. The first one that answers is used; the others are there for when it fails. To
     /// spread many clients, give them the same addresses in different orders.
+    ///
+    /// A name that stands for several addresses is as good: a client begins with any of them, and a new
+    /// connection, after one that broke or fell silent, with the next.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.addresses.push(address.into());
@@ -329,17 +333,16 @@ fn replica(
     }
     let mut endpoint = Endpoint::from_shared(address.to_owned())
         .map_err(unfit)?
-        .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true);
+        .keep_alive_while_idle(true);
     if scheme == Some("https") {
         let tls = tls.cloned().unwrap_or_else(|| ClientTlsConfig::new().with_native_roots());
         let unfit = |error| Error::invalid("tls", &format!("does not fit: {error}"));
         endpoint = endpoint.tls_config(tls).map_err(unfit)?;
     }
-    Ok(Replica::new(address.to_owned(), endpoint, bearer.clone(), runtime.clone()))
+    let way = Way { endpoint, connector: names::connector(CONNECT_TIMEOUT) };
+    Ok(Replica::new(address.to_owned(), way, bearer.clone(), runtime.clone()))
 }
 
 fn host_and_process() -> String {

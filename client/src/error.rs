@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_proto::errors::{REASON_TRAILER, RETRY_AFTER_TRAILER, reason};
@@ -219,6 +220,23 @@ pub(crate) fn was_never_sent(status: &Status) -> bool {
     false
 }
 
+/// No answer came in time.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Silence(String);
+
+/// What is said of whoever does not answer.
+pub(crate) fn silence(what: String) -> Status {
+    let mut status = Status::unavailable(what.clone());
+    status.set_source(Arc::new(Silence(what)));
+    status
+}
+
+/// It is what this client says itself, of whoever does not answer.
+pub(crate) fn is_silence(status: &Status) -> bool {
+    std::error::Error::source(status).is_some_and(|source| source.is::<Silence>())
+}
+
 /// How long the server asks to wait before the same is tried again.
 pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
     let millis = status.metadata().get(RETRY_AFTER_TRAILER)?.to_str().ok()?.parse().ok()?;
@@ -252,4 +270,37 @@ fn listed(violations: &[Violation]) -> String {
     let all: Vec<_> =
         violations.iter().map(|bad| format!("{}: {}", bad.field, bad.description)).collect();
     if all.is_empty() { "the request does not fit".to_owned() } else { all.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Timeouts, resets and pages of a proxy, as tonic reads them.
+    #[test]
+    fn what_has_no_reason_is_no_answer_of_holdfast() {
+        for code in [
+            Code::Cancelled,
+            Code::Unknown,
+            Code::DeadlineExceeded,
+            Code::ResourceExhausted,
+            Code::Aborted,
+            Code::Unimplemented,
+            Code::Internal,
+            Code::Unavailable,
+            Code::DataLoss,
+        ] {
+            let error = Error::from_status(&Status::new(code, "502 Bad Gateway"));
+            assert!(matches!(error, Error::Unreachable(_)) && error.is_transient(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn silence_is_told_once_and_is_known_again() {
+        let silent = silence("it does not answer".to_owned());
+        assert!(is_silence(&silent));
+        assert!(!is_silence(&Status::unavailable("it does not answer")));
+        let said = Error::from_status(&silent).to_string();
+        assert_eq!(said, "no replica of Holdfast answers: it does not answer");
+    }
 }

@@ -79,6 +79,7 @@ mod keep;
 mod lease;
 mod lock;
 mod loss;
+mod names;
 mod replicas;
 mod retry;
 mod session;

@@ -2,7 +2,7 @@
 //!
 //! All replicas are equal, so a call that fails here is tried there. Deliberately absent: balancing. A
 //! client stays with the first address until it fails; whoever lists addresses spreads clients by their
-//! order.
+//! order. An address may be a name that stands for several (`names`), or a proxy with replicas behind it.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +18,7 @@ use tonic::transport::Endpoint;
 use crate::clock::Moment;
 use crate::error::{self, Error};
 use crate::failure::Failure;
+use crate::names::Connector;
 use crate::retry::RetryPolicy;
 use crate::session::Session;
 use crate::token::{Bearer, Channel};
@@ -26,14 +27,21 @@ use crate::token::{Bearer, Channel};
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) address: String,
-    endpoint: Endpoint,
+    way: Way,
     bearer: Bearer,
     runtime: Handle,
     /// With how many there were before.
     connection: Mutex<(u64, Arc<Connection>)>,
 }
 
-/// The way to a replica. Connects when it is needed, and again when the connection breaks.
+/// How a connection is made.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) connector: Connector,
+}
+
+/// A connection to a replica. Connects when it is needed, and again when the connection breaks.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// For what has a stream of its own, or is asked rarely.
@@ -50,14 +58,9 @@ pub(crate) struct Route {
 }
 
 impl Replica {
-    pub(crate) fn new(
-        address: String,
-        endpoint: Endpoint,
-        bearer: Bearer,
-        runtime: Handle,
-    ) -> Self {
-        let connection = Mutex::new((0, Connection::new(&endpoint, &bearer, &runtime)));
-        Self { address, endpoint, bearer, runtime, connection }
+    pub(crate) fn new(address: String, way: Way, bearer: Bearer, runtime: Handle) -> Self {
+        let connection = Mutex::new((0, Connection::new(&way, &bearer, &runtime)));
+        Self { address, way, bearer, runtime, connection }
     }
 
     fn connection(&self) -> MutexGuard<'_, (u64, Arc<Connection>)> {
@@ -66,8 +69,9 @@ impl Replica {
 }
 
 impl Connection {
-    fn new(endpoint: &Endpoint, bearer: &Bearer, runtime: &Handle) -> Arc<Self> {
-        let channel = Channel::new(endpoint.connect_lazy(), bearer.clone());
+    fn new(way: &Way, bearer: &Bearer, runtime: &Handle) -> Arc<Self> {
+        let channel = way.endpoint.connect_with_connector_lazy(way.connector.clone());
+        let channel = Channel::new(channel, bearer.clone());
         let session = Session::new(runtime.clone(), channel.clone());
         Arc::new(Self { channel, session })
     }
@@ -111,15 +115,15 @@ impl Replicas {
         let _ = self.next.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The same, for one that is going away. Behind its address may be others, which a new connection
-    /// reaches; what is under way on the old one goes on there.
+    /// The same, for one that is going away or silent. Behind its address may be others, which a new
+    /// connection reaches; what is under way on the old one goes on there.
     pub(crate) fn leave(&self, route: Route) {
         let replica = &self.all[route.index];
         let mut connection = replica.connection();
         // Not once for everybody who is told so.
         if connection.0 == route.generation {
-            let Replica { endpoint, bearer, runtime, .. } = replica;
-            let another = Connection::new(endpoint, bearer, runtime);
+            let Replica { way, bearer, runtime, .. } = replica;
+            let another = Connection::new(way, bearer, runtime);
             *connection = (route.generation + 1, another);
         }
         drop(connection);
@@ -134,6 +138,7 @@ impl Replicas {
             Some(reason::SUPERSEDED) => {}
             // It is well, and this client asks too much of it: no reason to ask others as much.
             Some(reason::RATE_LIMITED) => {}
+            None if error::is_silence(status) => self.leave(route),
             _ => self.avoid(route),
         }
     }
@@ -189,5 +194,5 @@ where
 
 /// What is said of one that does not answer.
 pub(crate) fn silent(address: &str, bound: Duration) -> Status {
-    Status::unavailable(format!("{address} does not answer within {bound:?}"))
+    error::silence(format!("{address} does not answer within {bound:?}"))
 }

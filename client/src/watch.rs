@@ -205,7 +205,7 @@ impl Watch {
         let bound = self.client.retry().attempt_timeout;
         let opening = async move {
             let opened = timeout(bound, service.watch_leader(request)).await;
-            let silent = |_| Status::unavailable("no answer in time");
+            let silent = |_| error::silence("no answer in time".to_owned());
             opened.map_err(silent)?.map(Response::into_inner)
         };
         self.phase = Phase::Opening(route, Box::pin(opening));

@@ -27,6 +27,7 @@ pub mod unit;
 
 pub mod certs;
 pub mod docs;
+pub mod edge;
 pub mod otlp;
 pub mod page;
 pub mod polyglot;

@@ -40,7 +40,11 @@ pub struct Proxy {
 impl Proxy {
     /// Starts to forward to `target`, which need not be there yet.
     pub fn start(target: SocketAddr) -> Result<Proxy> {
-        let address = ports::loopback(ports::free());
+        Proxy::start_at(ports::loopback(ports::free()), target)
+    }
+
+    /// The same at an address that nobody has.
+    pub fn start_at(address: SocketAddr, target: SocketAddr) -> Result<Proxy> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;

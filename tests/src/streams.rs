@@ -10,7 +10,8 @@ use holdfast_proto::v1::hold_response::Event;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
 use holdfast_proto::v1::{
     self, AcquireRequest, HoldHeartbeat, HoldRelease, HoldRequest, HoldResponse, HoldStart,
-    KeepAliveRequest, KeepAliveResponse, Liveness, WatchLeaderRequest, WatchLeaderResponse,
+    KeepAliveRequest, KeepAliveResponse, Liveness, SessionRequest, SessionResponse,
+    WatchLeaderRequest, WatchLeaderResponse,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -63,15 +64,31 @@ pub struct Duplex<Out, In> {
 pub type HoldStream = Duplex<HoldRequest, HoldResponse>;
 /// A KeepAlive.
 pub type KeepAliveStream = Duplex<KeepAliveRequest, KeepAliveResponse>;
+/// A Session.
+pub type SessionStream = Duplex<SessionRequest, SessionResponse>;
 
 /// Opens a Hold over a connection of the test's own, and says nothing yet.
 pub async fn hold_over(channel: Channel) -> Result<HoldStream, Status> {
     hold_for(channel, None).await
 }
 
-/// The same, with a gRPC deadline that only the server minds.
+/// Opens a Hold whose first message goes out with it: nginx passes nothing on before there is one.
+pub async fn hold_with(channel: Channel, start: HoldStart) -> Result<HoldStream, Status> {
+    let start = HoldRequest { message: Some(Message::Start(start)) };
+    open_hold(channel, [start], None).await
+}
+
+/// Opens a Hold, says nothing yet, and has a gRPC deadline that only the server minds.
 pub async fn hold_for(channel: Channel, bound: Option<Duration>) -> Result<HoldStream, Status> {
-    let (requests, outgoing) = mpsc::unbounded_channel();
+    open_hold(channel, [], bound).await
+}
+
+async fn open_hold(
+    channel: Channel,
+    first: impl IntoIterator<Item = HoldRequest>,
+    bound: Option<Duration>,
+) -> Result<HoldStream, Status> {
+    let (requests, outgoing) = begun(first);
     let mut client = LockServiceClient::new(channel);
     let mut request = Request::new(outgoing_stream(outgoing));
     if let Some(bound) = bound {
@@ -83,10 +100,47 @@ pub async fn hold_for(channel: Channel, bound: Option<Duration>) -> Result<HoldS
 
 /// Opens a KeepAlive over a connection of the test's own.
 pub async fn keep_alive_over(channel: Channel) -> Result<KeepAliveStream, Status> {
-    let (requests, outgoing) = mpsc::unbounded_channel();
+    open_keep_alive(channel, []).await
+}
+
+/// The same with its first message.
+pub async fn keep_alive_with(
+    channel: Channel,
+    first: KeepAliveRequest,
+) -> Result<KeepAliveStream, Status> {
+    open_keep_alive(channel, [first]).await
+}
+
+async fn open_keep_alive(
+    channel: Channel,
+    first: impl IntoIterator<Item = KeepAliveRequest>,
+) -> Result<KeepAliveStream, Status> {
+    let (requests, outgoing) = begun(first);
     let mut client = LockServiceClient::new(channel);
     let opened = soon(client.keep_alive(outgoing_stream(outgoing))).await?;
     Ok(Duplex { requests: Some(requests), responses: opened.into_inner() })
+}
+
+/// Opens a Session over a connection of the test's own, with its first message.
+pub async fn session_with(
+    channel: Channel,
+    first: SessionRequest,
+) -> Result<SessionStream, Status> {
+    let (requests, outgoing) = begun([first]);
+    let mut client = LockServiceClient::new(channel);
+    let opened = soon(client.session(outgoing_stream(outgoing))).await?;
+    Ok(Duplex { requests: Some(requests), responses: opened.into_inner() })
+}
+
+fn begun<T>(
+    first: impl IntoIterator<Item = T>,
+) -> (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>) {
+    let (requests, outgoing) = mpsc::unbounded_channel();
+    for request in first {
+        // It is not closed: the other end is here.
+        let _ = requests.send(request);
+    }
+    (requests, outgoing)
 }
 
 /// Watches over a connection of the test's own.

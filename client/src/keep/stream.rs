@@ -149,7 +149,7 @@ impl Keeping {
         // A replica that is frozen or cut off says nothing at all.
         if std::mem::replace(&mut self.unanswered, true) {
             self.tenure.endangered(Risk::Unreachable);
-            self.lock.client.replicas().avoid(stream.route);
+            self.lock.client.replicas().leave(stream.route);
             stream.beat();
             return self.seek();
         }
@@ -253,7 +253,7 @@ impl Keeping {
         };
         if let Some(tried) = self.tried.filter(|_| !self.attempts.is_empty()) {
             // The one before is silent.
-            self.lock.client.replicas().avoid(tried);
+            self.lock.client.replicas().leave(tried);
         }
         let way = self.lock.client.replicas().current();
         let route = way.0;
