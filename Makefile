@@ -34,6 +34,7 @@ test: ## unit and integration tests, on real redis-server processes
 	@$(SETUP)/browser.sh
 	@$(SETUP)/prometheus.sh
 	@$(SETUP)/proxies.sh
+	@$(SETUP)/grpc-cpp.sh
 	@tests/polyglot/setup.sh
 	@tests/run.sh $(FEATURES) --locked
 

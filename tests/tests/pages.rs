@@ -48,6 +48,7 @@ macro_rules! clients {
 }
 
 clients! {
+    cpp needs "cmake" "grpc_cpp_plugin";
     go needs "go";
     java needs "javac" "mvn";
     node needs "node" "npm";
