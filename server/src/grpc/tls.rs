@@ -92,7 +92,7 @@ fn read(files: &GrpcTls) -> Result<Current, String> {
     };
     let cert = &files.identity.cert;
     let mut config = builder.with_single_cert(chain, key).map_err(|why| told(cert, &why))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if files.client_ca.is_some() {
         // Who resumes a session shows no certificate: it would outlive the one that was shown at first.
         config.session_storage = Arc::new(NoServerSessionStorage {});
