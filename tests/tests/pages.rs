@@ -50,6 +50,7 @@ macro_rules! clients {
 }
 
 clients! {
+    browser needs "node" "npm";
     cpp needs "cmake" "grpc_cpp_plugin";
     csharp done_with "dotnet";
     go needs "go";
