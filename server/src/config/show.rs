@@ -203,7 +203,8 @@ mod tests {
         let text = "key_format = 'l:\"{resource}'\n[lease]\nmax_hold = '1h'\nmax_ttl = '5s'\n\
                     [limits]\nmax_streams = 7\n[watch]\npoll_interval = '1500ms'\n\
                     [telemetry]\notlp_endpoint = 'https://[::1]:4317/'\nsample_ratio = 0.5\n\
-                    [grpc]\ntls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
+                    [grpc]\nweb_origins = ['https://a.example']\n\
+                    tls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
                     [limits.per_identity]\nmax_leases = 3\n\
                     [auth]\ntokens_file = 'PEM'\npolicy_file = 'PEM'\n\
                     [auth.jwt]\njwks_file = 'PEM'\nissuer = 'i'\naudience = 'a'\nleeway = '5s'\n\
