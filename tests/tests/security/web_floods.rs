@@ -69,7 +69,8 @@ async fn a_head_that_comes_byte_by_byte_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_head_without_end_is_not_read_to_its_end() {
-    let replica = dev("").await;
+    // It is not time that ends it.
+    let replica = dev("[limits]\nhandshake_timeout = \"2m\"\n").await;
     let mut connection = connect(&replica).await;
     let mut head = CALL.split("Content").next().expect("a head").to_owned();
     head += &"x-a: 0123456789\r\n".repeat(10_000);
