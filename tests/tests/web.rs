@@ -60,13 +60,13 @@ impl Site {
 
 /// What somebody types, and the button.
 async fn look(browser: &mut Browser, site: &Site, api: &str, resource: &str, token: &str) {
-    browser.open(site.address, WIDE, "light").await.unwrap();
+    browser.open(site.address, WIDE, "light").await.expect("a step of the browser");
     let fields = json!({ "server": api, "resource": resource, "token": token });
     let fill = format!(
         "for (const [name, value] of Object.entries({fields})) document.forms[0][name].value = value"
     );
-    browser.ask(&fill).await.unwrap();
-    browser.step(json!({ "do": "click", "at": "button" })).await.unwrap();
+    browser.ask(&fill).await.expect("a step of the browser");
+    browser.step(json!({ "do": "click", "at": "button" })).await.expect("a step of the browser");
 }
 
 /// A browser, and a site; the test that does not get both ends there.
