@@ -254,6 +254,7 @@ fn grpc_settings(
         linger: config.grpc.drain_timeout,
         connections: (&config.limits).into(),
         max_connection_age: config.limits.max_connection_age,
+        web_origins: config.grpc.web_origins.clone(),
         tls,
         traces,
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A person before a browser, for tests/tests/dashboard.rs: does what the lines of its input say, one after the other,
+// A person before a browser, for tests/tests/dashboard and tests/tests/web.rs: does what the lines of its input say, one after the other,
 // and answers each with a line. A line is a JSON object with `do` and what that needs; the answer is {"ok": …} or
 // {"problem": text}. What is to be seen is waited for.
 //
@@ -22,6 +22,7 @@ async function open({ url, width = 1280, height = 900, scheme = 'light' }) {
   await page?.context().close();
   const context = await browser.newContext({
     viewport: { width, height }, colorScheme: scheme, reducedMotion: 'reduce', locale: 'en-GB',
+    ignoreHTTPSErrors: true, // the authorities of tests are nobody's
   });
   page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);

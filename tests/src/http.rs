@@ -11,8 +11,18 @@ use tokio::net::TcpStream;
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
+    /// The headers, their names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
+}
+
+impl HttpResponse {
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut named = self.headers.iter().filter(|(other, _)| other == name);
+        named.next().map(|(_, value)| value.as_str())
+    }
 }
 
 /// One without headers of its own.
@@ -44,5 +54,7 @@ pub async fn request_with(
     let response = String::from_utf8(response)?;
     let (head, body) = response.split_once("\r\n\r\n").context("no HTTP head")?;
     let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-    Ok(HttpResponse { status, body: body.to_owned() })
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+    Ok(HttpResponse { status, headers, body: body.to_owned() })
 }

@@ -99,7 +99,8 @@ impl Page {
         Ok(())
     }
 
-    fn files(&self) -> impl Iterator<Item = (&str, &Block)> {
+    /// Its files, by name.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Block)> {
         self.blocks.iter().filter_map(|block| Some((block.info.split_once(' ')?.1, block)))
     }
 

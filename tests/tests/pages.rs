@@ -9,6 +9,7 @@ use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
 use holdfast_tests::page::{Page, Place, blocks, fits};
 use holdfast_tests::secured::Secured;
 use holdfast_tests::{docs, tools};
+use prost_types::FileDescriptorSet;
 use tempfile::TempDir;
 
 /// What `make run` starts, and a replica that asks who somebody is.
@@ -50,6 +51,7 @@ macro_rules! clients {
 }
 
 clients! {
+    browser needs "node" "npm";
     cpp needs "cmake" "grpc_cpp_plugin";
     csharp done_with "dotnet";
     go needs "go";
@@ -71,6 +73,49 @@ async fn client(language: &str) {
     let servers = Servers::start().await.expect("servers");
     let page = Page::read(&format!("docs/clients/{language}.md")).expect("the page");
     page.run(&servers.place()).await.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// The recipes of operators, and the tools that they are for.
+const RECIPES: &str = "docs/operations/grpc.md";
+const BY_HAND: [&str; 2] = ["grpcurl", "buf"];
+
+#[tokio::test]
+async fn calls_by_hand() {
+    if BY_HAND.iter().any(|program| tools::find(program).is_none()) {
+        return;
+    }
+    let servers = Servers::start().await.expect("servers");
+    let page = Page::read(RECIPES).expect("the page");
+    page.run(&servers.place()).await.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+#[test]
+fn every_call_has_a_recipe_for_each_tool() {
+    let page = Page::read(RECIPES).expect("the page");
+    let commands: Vec<_> = page.blocks("sh").map(|block| block.text.replace("\\\n", "")).collect();
+    let with = |tool: &str, method: &str| {
+        let mut lines = commands.iter().flat_map(|block| block.lines());
+        let calls = |line: &str| line.split_whitespace().any(|word| word.ends_with(method));
+        lines.any(|line| line.contains(tool) && calls(line))
+    };
+    let mut missing = Vec::new();
+    for set in [holdfast_proto::FILE_DESCRIPTOR_SET, tonic_health::pb::FILE_DESCRIPTOR_SET] {
+        let set: FileDescriptorSet = prost::Message::decode(set).expect("descriptors");
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let method = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                    let without = ["grpcurl ", "buf curl "].into_iter();
+                    let without = without.filter(|tool| !with(tool, &method));
+                    missing.extend(without.map(|tool| format!("{tool}{method}")));
+                }
+            }
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+    for reflection in [" list", " describe ", "--list-methods"] {
+        assert!(commands.iter().any(|command| command.contains(reflection)), "{reflection}");
+    }
 }
 
 #[test]

@@ -199,6 +199,7 @@ namespace = {{ quote $config.namespace }}
 
 [grpc]
 drain_timeout = {{ quote $config.grpc.drain_timeout }}
+web_origins = {{ toJson $config.grpc.web_origins }}
 {{- with .Values.tls }}
 {{- if .secretName }}
 tls = { cert = "/etc/holdfast/tls/tls.crt", key = "/etc/holdfast/tls/tls.key"{{ if .clientCa }}, client_ca = "/etc/holdfast/tls/ca.crt"{{ end }} }

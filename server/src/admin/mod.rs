@@ -17,3 +17,4 @@ pub use access::Access;
 pub use dashboard::Dashboard;
 pub use http::{Admin, router, serve};
 pub use readiness::{MasterReport, Misfit, Readiness, Report};
+pub(crate) use same_site::{authority, is_address};

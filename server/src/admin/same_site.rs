@@ -73,12 +73,12 @@ fn judge(method: &Method, headers: &HeaderMap, by_token: bool) -> Result<(), &'s
 }
 
 /// `host:port` of an origin such as `http://host:port`.
-fn authority(origin: &str) -> Option<&str> {
+pub(crate) fn authority(origin: &str) -> Option<&str> {
     origin.split_once("://").map(|(_, authority)| authority)
 }
 
 /// Does this Host name an address, which no site can have for a name of its own?
-fn is_address(host: &str) -> bool {
+pub(crate) fn is_address(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     if let Some((address, port)) = bracketed {
         return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'));

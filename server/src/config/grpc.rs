@@ -4,6 +4,7 @@ use super::problem::Problems;
 use super::raw::{RawAdmin, RawGrpc, RawGrpcTls};
 use super::span::Span;
 use super::tls::{Identity, readable};
+use super::web_origin::WebOrigin;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Grpc {
     pub tls: Option<GrpcTls>,
     /// How long streams may take to end when the server stops.
     pub drain_timeout: Duration,
+    /// The origins whose web pages may call over gRPC-Web, besides the one that the server is called by.
+    pub web_origins: Vec<WebOrigin>,
 }
 
 /// TLS towards clients.
@@ -49,6 +52,10 @@ impl Grpc {
             listen: address("grpc.listen", raw.listen, GRPC_LISTEN, problems),
             tls: raw.tls.and_then(|tls| GrpcTls::parse(tls, problems)),
             drain_timeout: Span::within(raw.drain_timeout, DRAIN_TIMEOUT, bounds, key, problems),
+            web_origins: WebOrigin::parse_all(
+                raw.web_origins.map(|texts| texts.0).unwrap_or_default(),
+                problems,
+            ),
         }
     }
 }

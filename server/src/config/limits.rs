@@ -62,7 +62,7 @@ pub struct Limits {
     pub max_connections_per_address: Option<NonZeroU32>,
     /// An older connection is asked to go, and its calls may end; `None`: it may stay.
     pub max_connection_age: Option<Duration>,
-    /// How long TLS and the first bytes of HTTP/2 may take.
+    /// How long TLS and the first bytes of HTTP may take; of HTTP/1.1, the head of each request.
     pub handshake_timeout: Duration,
     /// What one identity may have of it; callers that prove none are told apart by their address.
     pub per_identity: PerIdentity,

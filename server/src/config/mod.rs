@@ -35,6 +35,7 @@ mod tls;
 mod unit;
 mod url;
 mod watch;
+mod web_origin;
 
 mod fingerprint;
 mod show;
@@ -71,3 +72,4 @@ pub use tls::{Identity, MasterTls};
 pub use unit::{Primary, RedisUnit, Sentinels};
 pub use url::Address;
 pub use watch::Watch;
+pub use web_origin::WebOrigin;

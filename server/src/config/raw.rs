@@ -7,8 +7,8 @@ use super::log::LogFormat;
 use super::secret::Secret;
 use super::span::Span;
 use holdfast_engine::RestartPolicy;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -56,6 +56,7 @@ pub(super) enum RawPolicy {
 pub(super) struct RawGrpc {
     pub(super) listen: Option<String>,
     pub(super) drain_timeout: Option<Span>,
+    pub(super) web_origins: Option<Texts>,
     #[serde(deserialize_with = "some_table")]
     pub(super) tls: Option<RawGrpcTls>,
 }
@@ -336,5 +337,39 @@ impl Visitor<'_> for DecimalVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Decimal, E> {
         text.trim().parse().map(Decimal).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// A list of texts; also as one text with commas, as [`Count`].
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl Serialize for Texts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Texts, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Texts)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        Ok(Texts(texts.map(str::to_owned).collect()))
     }
 }

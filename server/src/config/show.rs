@@ -13,12 +13,13 @@ use super::model::Config;
 use super::raw::{
     Count, Decimal, RawAdmin, RawAudit, RawAuth, RawConfig, RawGrpc, RawGrpcTls, RawJwt, RawLease,
     RawLimits, RawLog, RawMaster, RawMasterTls, RawPerIdentity, RawQuorum, RawSentinel,
-    RawTelemetry, RawWatch,
+    RawTelemetry, RawWatch, Texts,
 };
 use super::span::Span;
 use super::telemetry::{OtlpEndpoint, Telemetry};
 use super::tls::MasterTls;
 use super::unit::{Primary, RedisUnit};
+use super::web_origin::WebOrigin;
 use std::num::NonZeroU32;
 
 const DEV: &str = "# --dev: three in-memory masters\n";
@@ -50,6 +51,7 @@ fn grpc(grpc: &Grpc) -> RawGrpc {
     RawGrpc {
         listen: Some(grpc.listen.to_string()),
         drain_timeout: Some(Span(grpc.drain_timeout)),
+        web_origins: Some(Texts(grpc.web_origins.iter().map(WebOrigin::to_string).collect())),
         tls: grpc.tls.as_ref().map(|tls| RawGrpcTls {
             cert: Some(tls.identity.cert.clone()),
             key: Some(tls.identity.key.clone()),
@@ -201,7 +203,8 @@ mod tests {
         let text = "key_format = 'l:\"{resource}'\n[lease]\nmax_hold = '1h'\nmax_ttl = '5s'\n\
                     [limits]\nmax_streams = 7\n[watch]\npoll_interval = '1500ms'\n\
                     [telemetry]\notlp_endpoint = 'https://[::1]:4317/'\nsample_ratio = 0.5\n\
-                    [grpc]\ntls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
+                    [grpc]\nweb_origins = ['https://a.example']\n\
+                    tls = { cert = 'PEM', key = 'PEM', client_ca = 'PEM' }\n\
                     [limits.per_identity]\nmax_leases = 3\n\
                     [auth]\ntokens_file = 'PEM'\npolicy_file = 'PEM'\n\
                     [auth.jwt]\njwks_file = 'PEM'\nissuer = 'i'\naudience = 'a'\nleeway = '5s'\n\

@@ -1,7 +1,8 @@
-//! Connections as they come in: bounded in number, and in the time that TLS and the first bytes of HTTP/2
+//! Connections as they come in: bounded in number, and in the time that TLS and the first bytes of HTTP
 //! may take. Whoever connects and says nothing does not stay.
 //!
-//! Deliberately absent: tasks. The handshakes under way live and end with the stream of connections.
+//! Deliberately absent: tasks. The handshakes under way live and end with the stream of connections. Nor is
+//! HTTP/1.1 understood here: whatever does not begin as HTTP/2 does is for who reads that.
 
 use super::origin::{Peer, network};
 use super::tls::Tls;
@@ -11,6 +12,7 @@ use crate::telemetry::{ConnectionRefusal, Connections};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use rustix::net::sockopt;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,11 +23,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A connection of HTTP/1.1 that is silent for so long is asked by the kernel whether it still lives, so often,
+/// and closed: HTTP/1.1 has no pings, and whoever waits on a dead one must leave the queue.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const PROBES: u32 = 6;
 /// When no connection can be accepted, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,7 +42,7 @@ pub struct ConnectionLimits {
     pub most: usize,
     /// At once, of one IP address (of IPv6: of its /64).
     pub most_per_address: Option<u32>,
-    /// For TLS and the first bytes of HTTP/2.
+    /// For TLS and the first bytes of HTTP; of HTTP/1.1, for the head of each request.
     pub handshake_timeout: Duration,
 }
 
@@ -50,17 +56,17 @@ impl From<&Limits> for ConnectionLimits {
     }
 }
 
-/// The connections whose clients speak HTTP/2.
+/// The connections whose clients have begun to speak.
 pub(super) fn connections(
     listener: TcpListener,
     tls: Option<Tls>,
     limits: ConnectionLimits,
-) -> impl Stream<Item = io::Result<Connection>> {
+) -> impl Stream<Item = Connection> {
     let places = Places::new(limits);
     let incoming = Incoming { listener, tls, limits, places, handshakes: FuturesUnordered::new() };
     stream::unfold(incoming, async |mut incoming| {
         let connection = incoming.next().await;
-        Some((Ok(connection), incoming))
+        Some((connection, incoming))
     })
 }
 
@@ -106,11 +112,11 @@ impl Incoming {
         let metrics = Arc::clone(&self.places.0);
         let limit = self.limits.handshake_timeout;
         let handshake = async move {
-            let shaken = tokio::time::timeout(limit, shake(stream, address, acceptor)).await;
+            let shaken = tokio::time::timeout(limit, shake(stream, acceptor)).await;
             let why = match shaken {
-                Ok(Ok((io, certificate))) => {
+                Ok(Ok((said, io, certificate))) => {
                     let peer = Peer { address, certificate: certificate.map(Arc::new) };
-                    return Some(Connection { said: 0, io, peer, _place: place });
+                    return Some(Connection { said, io, peer, place });
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "it took too long".to_owned(),
@@ -125,9 +131,8 @@ impl Incoming {
 
 async fn shake(
     stream: TcpStream,
-    address: SocketAddr,
     acceptor: Option<tokio_rustls::TlsAcceptor>,
-) -> io::Result<(Io, Option<auth::Identity>)> {
+) -> io::Result<(Said, Io, Option<auth::Identity>)> {
     stream.set_nodelay(true)?;
     let (mut io, certificate) = match acceptor {
         None => (Io::Plain(stream), None),
@@ -138,12 +143,49 @@ async fn shake(
             (Io::Tls(Box::new(stream)), certificate)
         }
     };
-    let mut said = [0; PREFACE.len()];
-    io.read_exact(&mut said).await?;
-    if said != *PREFACE {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{address}: not HTTP/2")));
+    let said = Said::read(&mut io).await?;
+    if said.speaks() == Speaks::Http1 {
+        let socket = io.socket();
+        sockopt::set_socket_keepalive(socket, true)?;
+        sockopt::set_tcp_keepidle(socket, KEEPALIVE)?;
+        sockopt::set_tcp_keepintvl(socket, PROBE_INTERVAL)?;
+        sockopt::set_tcp_keepcnt(socket, PROBES)?;
     }
-    Ok((io, certificate))
+    Ok((said, io, certificate))
+}
+
+/// What a client speaks, as far as its first bytes tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Http1,
+    Http2,
+}
+
+/// The first bytes of a connection, which are there to be read again.
+#[derive(Debug)]
+struct Said {
+    bytes: [u8; PREFACE.len()],
+    length: usize,
+    /// So many have been read again.
+    again: usize,
+}
+
+impl Said {
+    /// As many as it takes to know.
+    async fn read(io: &mut Io) -> io::Result<Self> {
+        let mut said = Self { bytes: [0; PREFACE.len()], length: 0, again: 0 };
+        while said.length < PREFACE.len() && PREFACE.starts_with(&said.bytes[..said.length]) {
+            match io.read(&mut said.bytes[said.length..]).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                more => said.length += more,
+            }
+        }
+        Ok(said)
+    }
+
+    fn speaks(&self) -> Speaks {
+        if self.bytes == *PREFACE { Speaks::Http2 } else { Speaks::Http1 }
+    }
 }
 
 /// How many connections there are.
@@ -209,14 +251,13 @@ impl Drop for Place {
     }
 }
 
-/// A connection whose client speaks HTTP/2, as it was before its first bytes were read.
+/// A connection whose client has begun to speak, as it was before its first bytes were read.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// So much of the preface has been read again.
-    said: usize,
+    said: Said,
     io: Io,
     peer: Peer,
-    _place: Place,
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -225,11 +266,19 @@ enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
+impl Connection {
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
 
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    pub(super) fn speaks(&self) -> Speaks {
+        self.said.speaks()
+    }
+
+    /// To be called if it turns out that it was no HTTP.
+    pub(super) fn failure(&self) -> impl FnOnce() + Send + use<> {
+        let Places(taken) = self.place.places.clone();
+        move || taken.metrics.refused(ConnectionRefusal::Handshake)
     }
 }
 
@@ -240,11 +289,12 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let rest = &PREFACE[this.said..];
+        let Said { bytes, length, again } = &mut this.said;
+        let rest = &bytes[*again..*length];
         if !rest.is_empty() {
             let now = rest.len().min(buffer.remaining());
             buffer.put_slice(&rest[..now]);
-            this.said += now;
+            *again += now;
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.io).poll_read(cx, buffer)
@@ -278,6 +328,15 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+impl Io {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
     }
 }
 

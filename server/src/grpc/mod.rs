@@ -24,6 +24,7 @@ mod masters;
 mod origin;
 mod refusal;
 mod server;
+mod serving;
 mod session;
 mod streams;
 mod teller;

@@ -4,44 +4,34 @@ use super::admin_service::AdminApi;
 use super::convert::Rules;
 use super::health;
 use super::incoming::{ConnectionLimits, connections};
-use super::layers::{ContractLayer, IdentifyLayer, ObserveLayer, TraceLayer};
+use super::layers::{ContractLayer, IdentifyLayer, ObserveLayer, TraceLayer, WebLayer};
 use super::limits::Bounds;
 use super::lock_service::LockApi;
 use super::masters::MasterNames;
+use super::serving::Http;
 use super::tls::Tls;
 use crate::admin::Readiness;
 use crate::auth::Gate;
+use crate::config::WebOrigin;
 use crate::driver::Handle;
 use crate::telemetry::{RpcMetrics, Traces};
+use futures_util::future::BoxFuture;
 use holdfast_engine::Params;
 use holdfast_proto::FILE_DESCRIPTOR_SET;
 use holdfast_proto::v1::admin_service_server::AdminServiceServer;
 use holdfast_proto::v1::lock_service_server::LockServiceServer;
+use http::{Request, Response};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic_reflection::server::Builder as Reflection;
-use tower::layer::util::{Identity, Stack};
-use tower::util::{Either, option_layer};
+use tower::util::option_layer;
+use tower::{Layer, Service};
 use tracing::warn;
-
-/// A connection that is silent for so long is asked whether it still lives: whoever waits on a dead
-/// one must leave the queue.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// And is closed if it does not answer for so long and the longest ttl: the end of its streams gives back
-/// what their clients hold, and a client that is only cut off relies on it until its own deadline.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Streams of a connection that were opened and reset before they were served; a client with more is a
-/// flood (rapid reset), and its connection is closed.
-const MAX_PENDING_RESETS: usize = 200;
-/// Streams of a connection that were reset because of what its client did wrong.
-const MAX_ERROR_RESETS: usize = 1_024;
-/// All headers of a call: a JWT and a trace fit many times.
-const MAX_HEADER_BYTES: u32 = 32 * 1_024;
 
 /// What the services need to know.
 #[derive(Debug)]
@@ -78,6 +68,8 @@ pub struct Settings {
     pub max_connection_age: Option<Duration>,
     /// Plain text without.
     pub tls: Option<Tls>,
+    /// The origins whose web pages may call, besides the server's own.
+    pub web_origins: Vec<WebOrigin>,
     /// Where the spans of calls go; nowhere without.
     pub traces: Option<Traces>,
 }
@@ -96,6 +88,7 @@ impl Default for Settings {
             },
             max_connection_age: None,
             tls: None,
+            web_origins: Vec::new(),
             traces: None,
         }
     }
@@ -104,9 +97,6 @@ impl Default for Settings {
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The listener failed.
-    #[error("the gRPC server ended")]
-    Transport(#[source] tonic::transport::Error),
     /// The descriptors of this build do not fit together.
     #[error("server reflection cannot be set up")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -121,10 +111,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let context = context.into();
-    let server = transport(&settings, &context);
     let (health_service, reporter) = health::health().await;
     let max = settings.max_message_bytes;
-    let routes = routes(context, max)?.add_service(health_service.max_decoding_message_size(max));
+    let routes = routes(Arc::clone(&context), max)?;
+    let routes = routes.add_service(health_service.max_decoding_message_size(max)).prepare();
+    let service = layered(routes, &settings, &context);
     let incoming = connections(listener, settings.tls.clone(), settings.connections);
 
     let (closing, closed) = oneshot::channel::<()>();
@@ -132,13 +123,13 @@ pub async fn serve(
         shutdown.await;
         drop(closing);
     };
-    let serving = server.serve_with_incoming_shutdown(routes.prepare(), incoming, ending);
+    let serving = Http::new(&settings).serve(incoming, service, ending);
     let lingering = async {
         let _ = closed.await;
         tokio::time::sleep(settings.linger).await;
     };
     tokio::select! {
-        served = serving => served.map_err(ServeError::Transport),
+        () = serving => Ok(()),
         () = lingering => {
             warn!("connections are still open and are cut off");
             Ok(())
@@ -152,26 +143,25 @@ async fn follow_for_ever(readiness: Readiness, reporter: tonic_health::server::H
     std::future::pending().await
 }
 
-type Layered = Stack<
-    IdentifyLayer,
-    Stack<ContractLayer, Stack<Either<TraceLayer, Identity>, Stack<ObserveLayer, Identity>>>,
->;
-
-fn transport(settings: &Settings, context: &Context) -> Server<Layered> {
-    let mut server = Server::builder()
-        .max_concurrent_streams(settings.max_concurrent_streams)
-        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-        .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
-        .http2_max_header_list_size(MAX_HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT + settings.max_ttl));
-    if let Some(age) = settings.max_connection_age {
-        server = server.max_connection_age(age);
-    }
+/// What surrounds every call; the outermost last.
+fn layered(
+    routes: Routes,
+    settings: &Settings,
+    context: &Context,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = BoxFuture<'static, Result<Response<Body>, Infallible>>,
+> + Clone
++ Send
++ 'static {
     let trace = settings.traces.clone().map(TraceLayer::new);
-    let observe = ObserveLayer::new(RpcMetrics::new());
     let identify = IdentifyLayer::new(context.gate.clone(), context.bounds.clone());
-    server.layer(observe).layer(option_layer(trace)).layer(ContractLayer).layer(identify)
+    let served = ContractLayer.layer(identify.layer(routes));
+    let observe = ObserveLayer::new(RpcMetrics::new());
+    let observed = observe.layer(option_layer(trace).layer(served));
+    WebLayer::new(&settings.web_origins, context.gate.asks()).layer(observed)
 }
 
 fn routes(context: Arc<Context>, max_message_bytes: usize) -> Result<Routes, ServeError> {

@@ -92,7 +92,7 @@ fn read(files: &GrpcTls) -> Result<Current, String> {
     };
     let cert = &files.identity.cert;
     let mut config = builder.with_single_cert(chain, key).map_err(|why| told(cert, &why))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if files.client_ca.is_some() {
         // Who resumes a session shows no certificate: it would outlive the one that was shown at first.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -119,26 +119,70 @@ fn told(path: &Path, why: &dyn fmt::Display) -> String {
 mod tests {
     use super::*;
     use crate::config::Identity;
+    use rustls::ClientConfig;
+    use std::path::PathBuf;
+    use tokio_rustls::TlsConnector;
+
+    /// A folder of its own, gone when the test is.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("holdfast-tls-{name}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        /// Who somebody is that vouches for itself.
+        fn identity(&self) -> Identity {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            let write = |name: &str, text: String| {
+                let path = self.0.join(name);
+                std::fs::write(&path, text).unwrap();
+                path
+            };
+            let cert = write("cert.pem", made.cert.pem());
+            Identity { cert, key: write("key.pem", made.signing_key.serialize_pem()) }
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
 
     #[test]
     fn a_client_that_must_show_a_certificate_shows_it_at_each_handshake() {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let folder = std::env::temp_dir().join(format!("holdfast-tls-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let cert = write("cert.pem", made.cert.pem());
-        let key = write("key.pem", made.signing_key.serialize_pem());
-        let identity = Identity { cert: cert.clone(), key };
+        let folder = Folder::new("asks");
+        let identity = folder.identity();
         let resumes = |client_ca| {
             let files = GrpcTls { identity: identity.clone(), client_ca };
             read(&files).unwrap().config.session_storage.can_cache()
         };
         assert!(resumes(None));
-        assert!(!resumes(Some(cert)));
-        std::fs::remove_dir_all(folder).unwrap();
+        assert!(!resumes(Some(identity.cert.clone())));
+    }
+
+    #[tokio::test]
+    async fn clients_of_http_1_and_of_http_2_come_to_terms() {
+        let folder = Folder::new("speaks");
+        let identity = folder.identity();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificates(&identity.cert).unwrap().remove(0)).unwrap();
+        let tls = Tls::open(GrpcTls { identity, client_ca: None }).unwrap();
+        for offered in [&b"h2"[..], b"http/1.1"] {
+            let config = ClientConfig::builder().with_root_certificates(roots.clone());
+            let mut config = config.with_no_client_auth();
+            config.alpn_protocols = vec![offered.to_vec()];
+            let connector = TlsConnector::from(Arc::new(config));
+            let (ours, theirs) = tokio::io::duplex(64 * 1_024);
+            let name = "localhost".try_into().unwrap();
+            let (client, server) =
+                tokio::join!(connector.connect(name, theirs), tls.acceptor().accept(ours));
+            assert_eq!(client.unwrap().get_ref().1.alpn_protocol(), Some(offered));
+            server.unwrap();
+        }
     }
 }

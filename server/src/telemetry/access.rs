@@ -12,7 +12,7 @@ pub enum ConnectionRefusal {
     TooMany,
     /// Of its address there are.
     TooManyOfAddress,
-    /// TLS failed, or it was no HTTP/2, or took too long.
+    /// TLS failed, or it was no HTTP, or took too long.
     Handshake,
 }
 

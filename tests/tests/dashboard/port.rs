@@ -23,7 +23,7 @@ async fn send(
     let host = address.to_string();
     let headers = [&[("Host", host.as_str())], headers].concat();
     let answer = timeout(BOUND, http::request_with(address, question, &headers, body)).await;
-    let HttpResponse { status, body } = answer.expect("in time").expect("an answer");
+    let HttpResponse { status, body, .. } = answer.expect("in time").expect("an answer");
     (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
 }
 

@@ -9,3 +9,5 @@ mod limits;
 mod policy;
 mod reload;
 mod scene;
+mod web;
+mod web_floods;

@@ -116,6 +116,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting("admin", "listen", &[Text("127.0.0.1:0"), Text("0.0.0.0:7421")], NO_ADDRESS),
     setting("grpc", "drain_timeout", &[Text("0s"), Text("1m 30s"), Text("1h")], NO_SPAN),
+    setting(
+        "grpc",
+        "web_origins",
+        &[Bare("[]"), Bare("['https://a.example']"), Text("http://a.example, http://[::1]:8080")],
+        &[Bare("5"), Bare("true"), Bare("{}")],
+    ),
     setting("lease", "default_ttl", &[Text("10s"), Text("1s"), Text("2500ms")], WRONG_DEFAULT),
     setting("lease", "min_ttl", &[Text("100ms"), Text("40ms"), Text("1s")], NO_SPAN),
     setting("lease", "max_ttl", &[Text("60s"), Text("10s"), Text("24h")], NO_SPAN),
