@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs the cases of ../cases.yaml with the client that grpcio-tools generates.
 
 Reads a case a line from standard input, {"case", "address", "resource", "with"}, and prints what it saw.

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs the cases of ../cases.yaml with grpc.aio, on stubs that grpcio-tools generates: see runner.py."""
 
 import asyncio
