@@ -128,6 +128,7 @@ flamegraph: ## draw where the CPU time of server and client goes, into docs/benc
 
 polyglot: ## what generated clients see in each language whose toolchain is here, as a table
 	@$(SETUP)/redis.sh
+	@$(SETUP)/buf.sh
 	@tests/polyglot/setup.sh
 	cargo build --workspace --bins $(FEATURES) --locked --quiet
 	cargo test --workspace $(FEATURES) --locked --quiet --test polyglot -- --nocapture every_language
