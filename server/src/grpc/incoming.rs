@@ -12,6 +12,7 @@ use crate::telemetry::{ConnectionRefusal, Connections};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt;
 use std::collections::HashMap;
 use std::io;
@@ -22,6 +23,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Interval;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
@@ -32,6 +34,11 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const PROBES: u32 = 6;
+/// And so is one whose client does not take what is said to it: that is not asked. As long as the above.
+const UNTAKEN_MS: u32 = 50_000;
+/// hyper does not see that a client of HTTP/1.1 has gone if it said more than the call that is under way. So
+/// often is looked.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// When no connection can be accepted, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -116,7 +123,9 @@ impl Incoming {
             let why = match shaken {
                 Ok(Ok((said, io, certificate))) => {
                     let peer = Peer { address, certificate: certificate.map(Arc::new) };
-                    return Some(Connection { said, io, peer, place });
+                    let is_old = said.speaks() == Speaks::Http1;
+                    let looks = is_old.then(|| tokio::time::interval(LOOK_INTERVAL));
+                    return Some(Connection { said, io, peer, place, looks });
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "it took too long".to_owned(),
@@ -150,6 +159,7 @@ async fn shake(
         sockopt::set_tcp_keepidle(socket, KEEPALIVE)?;
         sockopt::set_tcp_keepintvl(socket, PROBE_INTERVAL)?;
         sockopt::set_tcp_keepcnt(socket, PROBES)?;
+        sockopt::set_tcp_user_timeout(socket, UNTAKEN_MS)?;
     }
     Ok((said, io, certificate))
 }
@@ -258,6 +268,8 @@ pub(super) struct Connection {
     io: Io,
     peer: Peer,
     place: Place,
+    /// Only of HTTP/1.1.
+    looks: Option<Interval>,
 }
 
 #[derive(Debug)]
@@ -280,6 +292,23 @@ impl Connection {
         let Places(taken) = self.place.places.clone();
         move || taken.metrics.refused(ConnectionRefusal::Handshake)
     }
+
+    /// Whether the client is still there, as often as is looked.
+    fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(looks) = &mut self.looks else { return Ok(()) };
+        while looks.poll_tick(cx).is_ready() {
+            if hung_up(self.io.socket()) {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Also behind bytes that nobody has read. A signal may interrupt it: then the next look tells.
+fn hung_up(socket: &TcpStream) -> bool {
+    let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+    rustix::event::poll(&mut asked, Some(&Timespec::default())).is_ok_and(|found| found > 0)
 }
 
 impl AsyncRead for Connection {
@@ -322,8 +351,11 @@ impl AsyncWrite for Connection {
         self.io.is_write_vectored()
     }
 
+    /// What is looked for here is seen also by a connection that reads nothing: each time hyper is woken it flushes.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        this.look(cx)?;
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -394,6 +426,30 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn what_has_no_pings_is_watched_by_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits =
+            ConnectionLimits { most: 2, most_per_address: None, handshake_timeout: KEEPALIVE * 3 };
+        let mut incoming = Box::pin(connections(listener, None, limits));
+        for (said, is_watched) in [(&b"POST /"[..], true), (PREFACE, false)] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(said).await.unwrap();
+            let connection = incoming.next().await.unwrap();
+            let socket = connection.io.socket();
+            assert_eq!(sockopt::socket_keepalive(socket).unwrap(), is_watched);
+            let untaken = sockopt::tcp_user_timeout(socket).unwrap();
+            assert_eq!(untaken, if is_watched { UNTAKEN_MS } else { 0 });
         }
     }
 }

@@ -206,6 +206,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn http_2_is_told_its_bounds_and_asked_to_go_when_it_is_old() {
+        const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let settings = Settings { max_connection_age: Some(Duration::ZERO), ..Settings::default() };
+        let (streams, headers) = (settings.max_concurrent_streams, MAX_HEADER_BYTES as u32);
+        let (address, _end, _serving) = serving(settings).await;
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        connection.write_all(&EMPTY_SETTINGS).await.unwrap();
+        let said = async {
+            let mut frames = Vec::new();
+            // Until GOAWAY.
+            while frames.last().is_none_or(|(kind, _)| *kind != 7) {
+                let mut head = [0; 9];
+                connection.read_exact(&mut head).await.unwrap();
+                let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+                connection.read_exact(&mut payload).await.unwrap();
+                frames.push((head[3], payload));
+            }
+            frames
+        };
+        let said = tokio::time::timeout(BOUND, said).await.expect("it is asked to go");
+        let (kind, told) = &said[0];
+        assert_eq!(*kind, 4, "SETTINGS come first");
+        let told: Vec<&[u8]> = told.chunks(6).collect();
+        for (setting, value) in [(3, streams), (6, headers)] {
+            let [a, b, c, d] = value.to_be_bytes();
+            assert!(told.contains(&&[0, setting, a, b, c, d][..]), "{setting} in {told:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn the_end_closes_the_port_and_waits_for_the_connections() {
         let mut settings = Settings::default();
         settings.connections.handshake_timeout = BOUND * 2;

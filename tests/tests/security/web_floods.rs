@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use holdfast_proto::v1::AcquireRequest;
 use holdfast_tests::holdfastd::Holdfastd;
+use holdfast_tests::streams::wire;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -38,9 +40,24 @@ async fn others_are_served(replica: &Holdfastd) {
     other.release(&lease).await.expect("served");
 }
 
+/// A call of LockService, with this message.
+fn call(method: &str, message: &str) -> String {
+    let length = u8::try_from(message.len()).expect("it is short");
+    let call = CALL.replace("Acquire", method);
+    let call = call.replace("Length: 5", &format!("Length: {}", 5 + length));
+    call.replace("\0\0\0\0\0", &format!("\0\0\0\0{}{message}", char::from(length)))
+}
+
 async fn refused(replica: &Holdfastd) -> f64 {
+    metric(replica, "holdfast_connections_refused_total{reason=\"handshake\"} ").await
+}
+
+async fn streams(replica: &Holdfastd) -> f64 {
+    metric(replica, "holdfast_streams{method=\"WatchLeader\"} ").await
+}
+
+async fn metric(replica: &Holdfastd, line: &str) -> f64 {
     let metrics = replica.http_get("/metrics").await.expect("metrics").body;
-    let line = "holdfast_connections_refused_total{reason=\"handshake\"} ";
     let count = metrics.lines().find_map(|text| text.strip_prefix(line));
     count.expect("it is there from the start").parse().expect("a number")
 }
@@ -119,6 +136,31 @@ async fn what_comes_behind_a_call_is_a_call_or_the_end() {
 }
 
 #[tokio::test]
+async fn who_said_more_than_one_call_and_went_away_does_not_stay() {
+    let replica = dev("").await;
+    let other = Client::anonymous(replica.channel());
+    // Nothing is said to them meanwhile: that would show that nobody is there.
+    let (resource, ttl) = ("r".to_owned(), Some(wire(BOUND)));
+    let taken = AcquireRequest { resource, ttl, ..AcquireRequest::default() };
+    other.acquire_as(taken).await.expect("served").expect("nobody else's");
+    // For `r`, a wait of 60 s.
+    let wait = call("Acquire", "\n\u{1}r\u{22}\u{2}\u{8}<");
+    let watch = call("WatchLeader", "\n\u{1}r");
+    let (mut waits, mut watches) = (connect(&replica).await, connect(&replica).await);
+    waits.write_all(format!("{wait}\r\n").as_bytes()).await.expect("it is little");
+    watches.write_all(format!("{watch}{watch}").as_bytes()).await.expect("it is little");
+    let there = async || (other.queued("r").await, streams(&replica).await);
+    let until = async |expected| {
+        while there().await != expected {
+            sleep(BYTE).await;
+        }
+    };
+    timeout(BOUND, until((true, 1.0))).await.expect("both are served");
+    drop((waits, watches));
+    timeout(BOUND / 2, until((false, 0.0))).await.expect("both have gone");
+}
+
+#[tokio::test]
 async fn who_is_idle_after_a_call_does_not_stay() {
     let replica = dev(SHORT).await;
     let before = refused(&replica).await;
@@ -161,9 +203,7 @@ async fn connections_of_one_address_are_bounded_whatever_they_speak() {
 async fn a_watch_is_told_when_the_replica_goes() {
     let mut replica = dev("").await;
     let mut connection = connect(&replica).await;
-    // The resource `r`.
-    let watch = CALL.replace("Acquire", "WatchLeader").replace("Length: 5", "Length: 8");
-    let watch = watch.replace("\0\0\0\0\0", "\0\0\0\0\u{3}\n\u{1}r");
+    let watch = call("WatchLeader", "\n\u{1}r");
     connection.write_all(watch.as_bytes()).await.expect("it is little");
     let read = timeout(BOUND, connection.read(&mut [0; 64])).await.expect("an answer");
     assert!(read.expect("an answer") > 0);

@@ -191,8 +191,10 @@ fn is_web(content_type: &[u8]) -> bool {
 impl Rules {
     /// Is it of no page, or of one that may call?
     fn admits<B>(&self, request: &Request<B>) -> bool {
-        let Some(origin) = request.headers().get(ORIGIN) else { return true };
-        if self.origins.contains(origin) || self.is_own(origin, request) {
+        let mut said = request.headers().get_all(ORIGIN).iter();
+        let Some(origin) = said.next() else { return true };
+        let is_one = said.next().is_none();
+        if is_one && (self.origins.contains(origin) || self.is_own(origin, request)) {
             return true;
         }
         if let Some(unsaid) = self.log.admit(clock::now().boot) {
@@ -302,6 +304,10 @@ mod tests {
                 asked.headers_mut().insert(ORIGIN, origin.parse().unwrap());
             }
             assert_eq!(rules.admits(&asked), fits, "{origin:?} {host} {by_proof}");
+            if fits && origin.is_some() {
+                asked.headers_mut().append(ORIGIN, "https://evil.example".parse().unwrap());
+                assert!(!rules.admits(&asked), "a page is of one origin");
+            }
         }
     }
 }
