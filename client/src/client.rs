@@ -120,6 +120,17 @@ impl Client {
 
     /// Asks, on behalf of a storage service, how a fencing token stands. Advice, not a guard: the storage
     /// must still keep the highest token it has seen and compare on every write.
+    ///
+    /// ```no_run
+    /// # async fn ask(client: holdfast_client::Client, token: u64) -> Result<(), holdfast_client::Error> {
+    /// use holdfast_client::Standing;
+    ///
+    /// if client.check_fencing_token("accounts/7", token).await? != Standing::Current {
+    ///     println!("{token} is not the holder's");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn check_fencing_token(
         &self,
         resource: &str,

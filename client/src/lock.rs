@@ -132,6 +132,22 @@ impl Lock {
 
     /// Takes the lock and renews it by calls until the guard is released, dropped or lost.
     ///
+    /// ```no_run
+    /// # async fn report(client: holdfast_client::Client) -> Result<(), holdfast_client::Error> {
+    /// use holdfast_client::Error;
+    ///
+    /// match client.lock("nightly-report").acquire().await {
+    ///     Ok(guard) => {
+    ///         // The work, while `guard.lost()` has not resolved.
+    ///         guard.release().await?;
+    ///     }
+    ///     Err(Error::Busy(held)) => println!("{} is at it", held.holder),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// Dropping the future leaves the queue and gives back what may have been granted meanwhile, unless
     /// the [`lease_id`](Lock::lease_id) was given: then a repetition is expected.
     ///
@@ -168,6 +184,17 @@ impl Lock {
     /// Takes the lock, runs `action` with its fencing token, and gives the lock back: what other libraries
     /// call `perform_with_lock`, or `using`. If the lock is lost
     /// meanwhile, the action is dropped where it stands, before anybody else can have the lock.
+    ///
+    /// ```no_run
+    /// # async fn book(client: holdfast_client::Client) -> Result<(), holdfast_client::Error> {
+    /// # async fn write(_token: u64) -> std::io::Result<()> { Ok(()) }
+    /// use std::time::Duration;
+    ///
+    /// let lock = client.lock("accounts/7").wait(Duration::from_secs(2));
+    /// let written = lock.perform(|token| write(token)).await?;
+    /// # Ok(written.unwrap())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`acquire`](Lock::acquire), and [`Error::Lost`]. What the action returns is returned even if the
