@@ -3,13 +3,13 @@
 # which are tools of its module. Without Go it only says so, except in CI, where a test that cannot run is a failure.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../setup/lib.sh"
-target=$PWD/.tools/polyglot/go
+target=$(realpath -m .tools)/polyglot/go
 
 if polyglot_is_built go; then exit 0; fi
 polyglot_needs go go || exit 0
 tests/setup/buf.sh
 polyglot_sources go
-buf=$PWD/.tools/bin/buf proto=$PWD/proto
+buf=$(realpath -m .tools)/bin/buf proto=$PWD/proto
 (cd "$target" && "$buf" generate "$proto" && go build -o polyglot-go .) 2>&1 | { grep -v '^go: downloading' >&2 || true; }
 polyglot_program go "exec $target/polyglot-go"
 polyglot_built go

@@ -17,5 +17,5 @@ PATH=$PWD/node_modules/.bin:$PATH "$buf" generate "$proto"
 cd "$OLDPWD"
 # It would go with its standard input, which a test has no use for.
 bundle="app.js --bundle --format=esm --outfile=bundle.js --servedir=. --watch=forever"
-polyglot_program web "cd $PWD/$target && exec node_modules/.bin/esbuild $bundle"
+polyglot_program web "cd $(realpath "$target") && exec node_modules/.bin/esbuild $bundle"
 polyglot_built web
