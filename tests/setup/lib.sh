@@ -27,6 +27,23 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# deb_unpack WHY PACKAGE FILE...: these files of one of Debian's packages into .tools/bin, without installing it, which
+# would start a service.
+deb_unpack() {
+    local why=$1 package=$2 unpacked
+    shift 2
+    have apt-get || die "$why: no apt-get here, install $package by hand"
+    say "$why: unpacking it into .tools"
+    unpacked=$(mktemp -d)
+    chmod 755 "$unpacked" # apt downloads as a user of its own
+    deb_download() { (cd "$unpacked" && apt-get download -qq "$package" >/dev/null 2>&1); }
+    deb_download || { as_root apt-get update -qq >/dev/null && deb_download; }
+    dpkg-deb --extract "$unpacked/$package"_*.deb "$unpacked"
+    mkdir -p .tools/bin
+    install -m 755 "${@/#/"$unpacked/"}" .tools/bin/
+    rm -rf "$unpacked"
+}
+
 # pypi_install TOOL PACKAGE...: from PyPI into a virtual environment, .tools/python, and links the tool into .tools/bin.
 pypi_install() {
     local tool=$1

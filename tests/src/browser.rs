@@ -3,42 +3,27 @@
 //! Deliberately absent: any knowledge of the page.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
 
+use crate::dialogue::Dialogue;
 use crate::tools;
 
 /// How long a step may take: more than the browser waits for something to be seen.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One. It ends with its input, and so with the test.
+/// One.
 #[derive(Debug)]
-pub struct Browser {
-    stdin: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _child: Child,
-}
+pub struct Browser(Dialogue);
 
 impl Browser {
     /// Starts it; `None` where Chromium or Node is missing, see [`tools::find`].
     pub fn start() -> Result<Option<Browser>> {
         let (driver, chromium) = (tools::find("dashboard-browser"), tools::find("chromium"));
         let (Some(driver), Some(chromium)) = (driver, chromium) else { return Ok(None) };
-        let mut child = Command::new(driver)
-            .arg(chromium)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdin = child.stdin.take().context("stdin is piped")?;
-        let answers = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
-        Ok(Some(Browser { stdin, answers, _child: child }))
+        Ok(Some(Browser(Dialogue::start(driver, [chromium])?)))
     }
 
     /// Opens the page at this address, with a screen so wide and a preference for `light` or `dark`.
@@ -80,10 +65,8 @@ impl Browser {
 
     /// Does a step of `tests/dashboard/browser.js`.
     pub async fn step(&mut self, step: Value) -> Result<Value> {
-        self.stdin.write_all(format!("{step}\n").as_bytes()).await?;
-        let answer = timeout(STEP_TIMEOUT, self.answers.next_line()).await;
-        let answer = answer.with_context(|| format!("no answer to {step}"))??;
-        let mut answer: Value = serde_json::from_str(&answer.context("the browser has ended")?)?;
+        let answer = self.0.ask(&step.to_string(), STEP_TIMEOUT).await?;
+        let mut answer: Value = serde_json::from_str(&answer)?;
         match answer["problem"].as_str() {
             Some(problem) => bail!("{step}: {problem}"),
             None => Ok(answer["ok"].take()),

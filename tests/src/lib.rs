@@ -36,6 +36,7 @@ pub mod wall_clock;
 
 pub mod binaries;
 pub mod browser;
+pub mod dialogue;
 pub mod http;
 pub mod ports;
 pub mod process;

@@ -7,17 +7,14 @@ use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
 
+use crate::dialogue::Dialogue;
 use crate::docs;
 
 /// How long a case may take: what it waits for is bounded by a minute each.
@@ -58,26 +55,14 @@ pub fn cases() -> Result<Vec<Case>> {
     Ok(yaml_serde::from_str(&text)?)
 }
 
-/// A client that waits for cases. It ends with its input, and so with the test.
+/// A client that waits for cases.
 #[derive(Debug)]
-pub struct Runner {
-    stdin: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _child: Child,
-}
+pub struct Runner(Dialogue);
 
 impl Runner {
     /// Starts it.
     pub fn start(program: &Path) -> Result<Runner> {
-        let mut child = Command::new(program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{} could not be started", program.display()))?;
-        let stdin = child.stdin.take().context("stdin is piped")?;
-        let answers = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
-        Ok(Runner { stdin, answers, _child: child })
+        Ok(Runner(Dialogue::start(program, [] as [&str; 0])?))
     }
 
     /// What it sees in this case, on a resource that nobody else uses.
@@ -85,10 +70,8 @@ impl Runner {
         let asked = json!({
             "case": case.case, "address": replica.to_string(), "resource": resource, "with": case.with,
         });
-        self.stdin.write_all(format!("{asked}\n").as_bytes()).await?;
-        let answer = timeout(CASE_TIMEOUT, self.answers.next_line()).await;
-        let answer = answer.context("no answer")??.context("the runner has ended")?;
-        let seen: Value = serde_json::from_str(&answer)?;
+        let seen: Value =
+            serde_json::from_str(&self.0.ask(&asked.to_string(), CASE_TIMEOUT).await?)?;
         if let Some(problem) = seen.get("problem") {
             bail!("{problem}");
         }

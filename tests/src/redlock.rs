@@ -4,16 +4,14 @@
 //! A client has one lock at a time, and says of each step only whether it worked.
 
 use std::ffi::OsStr;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use redis::aio::MultiplexedConnection;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
+use crate::dialogue::Dialogue;
 use crate::redis_server::RedisServer;
 use crate::tools;
 
@@ -62,15 +60,8 @@ enum Kind {
 
 impl RedlockClient {
     fn run(program: &OsStr, urls: &[String]) -> Result<RedlockClient> {
-        let mut child = Command::new(program)
-            .arg(urls.join(","))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdin = child.stdin.take().context("stdin is piped")?;
-        let answers = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
-        Ok(RedlockClient(Kind::Program(Box::new(Program { stdin, answers, _child: child }))))
+        let program = Program(Dialogue::start(program, [urls.join(",")])?);
+        Ok(RedlockClient(Kind::Program(Box::new(program))))
     }
 
     async fn redlock_net(masters: &[&RedisServer]) -> Result<RedlockClient> {
@@ -112,18 +103,11 @@ impl RedlockClient {
 
 /// A process that does what its input says, line by line. It ends with its input.
 #[derive(Debug)]
-struct Program {
-    stdin: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _child: Child,
-}
+struct Program(Dialogue);
 
 impl Program {
     async fn step(&mut self, line: &str, wait: Duration) -> Result<bool> {
-        self.stdin.write_all(format!("{line}\n").as_bytes()).await?;
-        let answer = timeout(wait + STEP_TIMEOUT, self.answers.next_line()).await;
-        let answer = answer.with_context(|| format!("no answer to {line}"))??;
-        let answer = answer.with_context(|| format!("ended at {line}"))?;
+        let answer = self.0.ask(line, wait + STEP_TIMEOUT).await?;
         ensure!(answer == "yes" || answer.starts_with("no "), "{line}: {answer}");
         Ok(answer == "yes")
     }
