@@ -96,7 +96,7 @@ class Cases(ChannelBase channel, string resource, With with)
             ttl_ms = (int)lease.Ttl.ToTimeSpan().TotalMilliseconds,
             votes = lease.Votes,
             masters = lease.Masters,
-            reliable_ms = (int)(Clock.Deadline(sent, lease) - sent).TotalMilliseconds,
+            reliable_ms = (int)(Clock.Deadline(sent, lease) - Clock.Now()).TotalMilliseconds,
         };
     }
 
@@ -269,7 +269,7 @@ class Cases(ChannelBase channel, string resource, With with)
             var answer = await hold.Expect(EventOneofCase.Renewed);
             renewed.Add(answer.Sequence);
             var sent = hold.Sent[answer.Sequence];
-            reliable = Clock.Deadline(sent, answer.Renewed) - sent;
+            reliable = Clock.Deadline(sent, answer.Renewed) - Clock.Now();
         }
         await hold.Say(new HoldRequest { Release = new HoldRelease() });
         return new

@@ -69,7 +69,7 @@ func (c *client) try(ctx context.Context, with with) seen {
 		"ttl_ms":         lease.Ttl.AsDuration().Milliseconds(),
 		"votes":          lease.Votes,
 		"masters":        lease.Masters,
-		"reliable_ms":    (deadline(sent, lease) - sent).Milliseconds(),
+		"reliable_ms":    (deadline(sent, lease) - now()).Milliseconds(),
 	}
 }
 
@@ -250,7 +250,7 @@ func (c *client) hold(ctx context.Context, with with) seen {
 		answer := must(expect[*pb.HoldResponse_Renewed](hold))
 		renewed = append(renewed, answer.Sequence)
 		sent := hold.sent[answer.Sequence]
-		reliable = deadline(sent, answer.GetRenewed()) - sent
+		reliable = deadline(sent, answer.GetRenewed()) - now()
 	}
 	check(hold.release())
 	return seen{

@@ -102,7 +102,7 @@ const CASES: Record<string, (setting: Setting, given: Given) => Promise<Record<s
       ttl_ms: millis(lease.ttl),
       votes: lease.votes,
       masters: lease.masters,
-      reliable_ms: Math.floor(deadline(sent, lease) - sent),
+      reliable_ms: Math.floor(deadline(sent, lease) - now()),
     };
   },
 
@@ -256,7 +256,7 @@ const CASES: Record<string, (setting: Setting, given: Given) => Promise<Record<s
       const { sequence, value: lease } = await hold.expect('renewed');
       const sent = hold.sent.get(sequence)!;
       renewed.push(sequence);
-      reliable = deadline(sent, lease) - sent;
+      reliable = deadline(sent, lease) - now();
     }
     hold.say({ $case: 'release', value: {} });
     return {

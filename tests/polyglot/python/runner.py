@@ -124,7 +124,7 @@ class Cases:
             "ttl_ms": lease.ttl.ToMilliseconds(),
             "votes": lease.votes,
             "masters": lease.masters,
-            "reliable_ms": int((deadline(sent, lease) - sent) * 1000),
+            "reliable_ms": int((deadline(sent, lease) - now()) * 1000),
         }
 
     def case_contended(self, ttl_ms, metadata):
@@ -260,7 +260,7 @@ class Cases:
             while event != "renewed":
                 event, lease, answered = hold.next()
             renewed.append(answered)
-            reliable = deadline(hold.sent[answered], lease) - hold.sent[answered]
+            reliable = deadline(hold.sent[answered], lease) - now()
         hold.say(release=api.HoldRelease())
         return {
             "position": queued.position,

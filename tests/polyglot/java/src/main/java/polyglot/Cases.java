@@ -124,7 +124,7 @@ final class Cases {
                 "ttl_ms", Durations.toMillis(lease.getTtl()),
                 "votes", lease.getVotes(),
                 "masters", lease.getMasters(),
-                "reliable_ms", TimeUnit.NANOSECONDS.toMillis(deadline(sent, lease) - sent));
+                "reliable_ms", TimeUnit.NANOSECONDS.toMillis(deadline(sent, lease) - System.nanoTime()));
     }
 
     private Map<String, Object> contended() throws Exception {
@@ -296,7 +296,7 @@ final class Cases {
             HoldResponse response = hold.expect(EventCase.RENEWED);
             renewed.add(response.getSequence());
             long sent = hold.sent.get(response.getSequence());
-            reliable = deadline(sent, response.getRenewed()) - sent;
+            reliable = deadline(sent, response.getRenewed()) - System.nanoTime();
         }
         hold.release();
         return Map.of(
