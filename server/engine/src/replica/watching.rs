@@ -39,7 +39,7 @@ pub(super) struct Watch {
 const FLEETING: u32 = 3;
 
 /// A notice and what it is about go different ways: one that is overtaken comes within this time.
-const OVERTAKEN: Duration = Duration::from_millis(20);
+const OVERTAKEN: Duration = Duration::from_millis(100);
 
 /// A reading for a watch.
 #[derive(Debug)]
