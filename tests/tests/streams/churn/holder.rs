@@ -15,8 +15,8 @@ use tonic::Status;
 use super::oracle::{Name, deadline};
 use super::scene::{Line, Scene};
 
-/// Under LIVENESS_CONNECTION a client counts from receipt, which is one network delay too late: more than
-/// this process is ever late in reading.
+/// Under LIVENESS_CONNECTION a client counts from receipt, which is one network delay too late. This is more
+/// than that, beside what this process is late in reading.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// The client's side of one stream.
@@ -211,7 +211,9 @@ impl<'a> Holder<'a> {
         let (now, lease) = (Instant::now(), Lease::from(lease));
         let mut oracle = self.scene.oracle();
         let until = match (self.start.liveness(), self.sent.get(&sequence)) {
-            (Liveness::Connection, _) => now + lease.valid_for.saturating_sub(MARGIN),
+            (Liveness::Connection, _) => {
+                now + lease.valid_for.saturating_sub(MARGIN + self.scene.lateness.now())
+            }
             (_, Some(sent)) => deadline(*sent, &lease),
             (_, None) => {
                 oracle.blame(format!("{:?} answers heartbeat {sequence}: {lease:?}", self.name()));

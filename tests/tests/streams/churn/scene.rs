@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
+use super::lateness::Lateness;
 use super::oracle::Oracle;
 
 /// The replica that is killed now and then. A call to the other one has no excuse for not being answered.
@@ -34,6 +35,8 @@ pub(super) struct Scene {
     pub(super) replicas: [SocketAddr; 2],
     /// When clients begin no new episode.
     pub(super) until: Instant,
+    /// How late what comes is read.
+    pub(super) lateness: Lateness,
     oracle: Mutex<Oracle>,
     counts: Mutex<BTreeMap<String, u64>>,
 }
@@ -47,7 +50,8 @@ pub(super) struct Line {
 
 impl Scene {
     pub(super) fn new(replicas: [SocketAddr; 2], until: Instant) -> Scene {
-        Scene { replicas, until, oracle: Mutex::default(), counts: Mutex::default() }
+        let (oracle, counts) = (Mutex::default(), Mutex::default());
+        Scene { replicas, until, lateness: Lateness::new(), oracle, counts }
     }
 
     /// The oracle. For a moment: nothing is awaited meanwhile.
