@@ -10,7 +10,6 @@ mod faults;
 mod holder;
 mod holding;
 mod idle;
-mod lateness;
 mod oracle;
 mod plan;
 mod scene;
@@ -107,8 +106,6 @@ async fn churn_leaves_nothing_behind() {
 
     let replicas = [0, 1].map(|index: usize| cluster.replicas[index].grpc_address());
     let scene = Arc::new(Scene::new(replicas, Instant::now() + Duration::from_secs(seconds)));
-    let measured = Arc::clone(&scene);
-    let measuring = tokio::spawn(async move { measured.lateness.measure().await });
     let faults = tokio::spawn(faults::befall(Arc::clone(&scene), seed, cluster));
     let mut clients = JoinSet::new();
     for index in 0..CLIENTS {
@@ -118,7 +115,6 @@ async fn churn_leaves_nothing_behind() {
         ended.unwrap();
     }
     let cluster = faults.await.unwrap().unwrap();
-    measuring.abort();
 
     let gone = idle::wait_for(&cluster, &baseline).await;
     let grown = idle::growth(&cluster, &memory);

@@ -8,6 +8,7 @@ use holdfast_proto::v1::{
     self, HoldResponse, HoldStart, LeaseLostReason, Liveness, ReleaseOutcome,
 };
 use holdfast_tests::calls::Lease;
+use holdfast_tests::lateness;
 use holdfast_tests::streams::{HoldStream, hold_over};
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
@@ -18,6 +19,8 @@ use super::scene::{Line, Scene};
 /// Under LIVENESS_CONNECTION a client counts from receipt, which is one network delay too late. This is more
 /// than that, beside what this process is late in reading.
 const MARGIN: Duration = Duration::from_millis(500);
+/// What is read has not waited for longer.
+const UNREAD: Duration = Duration::from_secs(5);
 
 /// The client's side of one stream.
 #[derive(Debug)]
@@ -212,7 +215,8 @@ impl<'a> Holder<'a> {
         let mut oracle = self.scene.oracle();
         let until = match (self.start.liveness(), self.sent.get(&sequence)) {
             (Liveness::Connection, _) => {
-                now + lease.valid_for.saturating_sub(MARGIN + self.scene.lateness.now())
+                let late = lateness::since((now - UNREAD).into_std());
+                now + lease.valid_for.saturating_sub(MARGIN + late)
             }
             (_, Some(sent)) => deadline(*sent, &lease),
             (_, None) => {

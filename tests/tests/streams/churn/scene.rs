@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
-use super::lateness::Lateness;
 use super::oracle::Oracle;
 
 /// The replica that is killed now and then. A call to the other one has no excuse for not being answered.
@@ -35,8 +34,6 @@ pub(super) struct Scene {
     pub(super) replicas: [SocketAddr; 2],
     /// When clients begin no new episode.
     pub(super) until: Instant,
-    /// How late what comes is read.
-    pub(super) lateness: Lateness,
     oracle: Mutex<Oracle>,
     counts: Mutex<BTreeMap<String, u64>>,
 }
@@ -50,8 +47,7 @@ pub(super) struct Line {
 
 impl Scene {
     pub(super) fn new(replicas: [SocketAddr; 2], until: Instant) -> Scene {
-        let (oracle, counts) = (Mutex::default(), Mutex::default());
-        Scene { replicas, until, lateness: Lateness::new(), oracle, counts }
+        Scene { replicas, until, oracle: Mutex::default(), counts: Mutex::default() }
     }
 
     /// The oracle. For a moment: nothing is awaited meanwhile.
