@@ -34,7 +34,7 @@ pub async fn keep_up(
             Err(error) => assert_eq!(reason(&error).as_deref(), Some("NO_QUORUM"), "{error:?}"),
         }
         assert!(Instant::now() < valid_until, "the lease ran out after {extends} extends");
-        if stop.load(Ordering::SeqCst) && sent >= *end.get_or_insert(sent + patience(ttl)) {
+        if stop.load(Ordering::SeqCst) && sent >= *end.get_or_insert_with(|| sent + patience(ttl)) {
             break;
         }
         sleep(ttl / 8).await;

@@ -3,7 +3,9 @@
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How often a thread of its own looks at the clock.
 const TICK: Duration = Duration::from_millis(20);

@@ -215,7 +215,7 @@ impl<'a> Holder<'a> {
         let mut oracle = self.scene.oracle();
         let until = match (self.start.liveness(), self.sent.get(&sequence)) {
             (Liveness::Connection, _) => {
-                let late = lateness::since((now - UNREAD).into_std());
+                let late = lateness::since(now - UNREAD);
                 now + lease.valid_for.saturating_sub(MARGIN + late)
             }
             (_, Some(sent)) => deadline(*sent, &lease),
