@@ -13,5 +13,4 @@ if ! have go; then
     exit 0
 fi
 say "building grpcurl $version into .tools/bin (about a minute, once)"
-GOBIN=$PWD/.tools/bin go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$version" 2>&1 |
-    { grep -v '^go: downloading' >&2 || true; }
+again go_quiet install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$version"

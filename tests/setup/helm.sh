@@ -9,6 +9,6 @@ kubernetes=36 # 1.36, of the k8s.io modules that this helm is made of
 have go || die "helm is built with Go, and there is none"
 say "building helm $version into .tools/bin (a minute or two, once)"
 module=helm.sh/helm/v3
-GOBIN=$PWD/.tools/bin go install -ldflags "-X $module/internal/version.version=v$version
+again go_quiet install -ldflags "-X $module/internal/version.version=v$version
     -X $module/pkg/chartutil.k8sVersionMajor=1 -X $module/pkg/chartutil.k8sVersionMinor=$kubernetes" \
-    "$module/cmd/helm@v$version" 2>&1 | { grep -v '^go: downloading' >&2 || true; }
+    "$module/cmd/helm@v$version"

@@ -16,6 +16,22 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# again COMMAND...: and once more, and once more, if it fails: Go asks for a module only once.
+again() {
+    local pause
+    for pause in 5 20; do
+        if "$@"; then return; fi
+        say "that failed; once more in $pause s"
+        sleep "$pause"
+    done
+    "$@"
+}
+
+# go_quiet ARGUMENT...: go, without a word of what it downloads; what it installs comes into .tools/bin.
+go_quiet() {
+    GOBIN=$PWD/.tools/bin go "$@" 2>&1 | { grep -v '^go: downloading' >&2 || true; }
+}
+
 # apt_install WHY PACKAGE...: from Debian's packages, or says what to install where that cannot be done.
 apt_install() {
     local why=$1
@@ -36,8 +52,9 @@ deb_unpack() {
     say "$why: unpacking it into .tools"
     unpacked=$(mktemp -d)
     chmod 755 "$unpacked" # apt downloads as a user of its own
-    deb_download() { (cd "$unpacked" && apt-get download -qq "$package" >/dev/null 2>&1); }
-    deb_download || { as_root apt-get update -qq >/dev/null && deb_download; }
+    deb_download() { (cd "$unpacked" && apt-get download -qq "$package" >/dev/null); }
+    deb_download 2>/dev/null || { as_root apt-get update -qq >/dev/null && deb_download; } ||
+        die "$why: $package cannot be downloaded"
     dpkg-deb --extract "$unpacked/$package"_*.deb "$unpacked"
     mkdir -p .tools/bin
     install -m 755 "${@/#/"$unpacked/"}" .tools/bin/

@@ -28,7 +28,7 @@ go_plugin() {
     local name=${1##*/}
     if [[ $(".tools/bin/$name" --version 2>/dev/null) == *" "?(v)"$2" ]]; then return; fi
     say "building $name $2 into .tools"
-    GOBIN=$PWD/.tools/bin go install "$1@v$2" 2>&1 | { grep -v '^go: downloading' >&2 || true; }
+    again go_quiet install "$1@v$2"
 }
 go_plugin google.golang.org/protobuf/cmd/protoc-gen-go $go_version
 go_plugin google.golang.org/grpc/cmd/protoc-gen-go-grpc $go_grpc_version

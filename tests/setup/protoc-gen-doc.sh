@@ -13,5 +13,4 @@ if ! have go; then
     exit 0
 fi
 say "building protoc-gen-doc $version into .tools"
-GOBIN=$PWD/.tools/bin go install "github.com/pseudomuto/protoc-gen-doc/cmd/protoc-gen-doc@v$version" 2>&1 |
-    { grep -v '^go: downloading' >&2 || true; }
+again go_quiet install "github.com/pseudomuto/protoc-gen-doc/cmd/protoc-gen-doc@v$version"

@@ -17,7 +17,7 @@ build() {
     fi
     say "building $2 into .tools"
     mkdir -p .tools/bin
-    go build -C "$source" -o "$PWD/$target" 2>&1 | { grep -v '^go: downloading' >&2 || true; }
+    again go_quiet build -C "$source" -o "$PWD/$target"
 }
 
 build tests/bench/go redsync-load

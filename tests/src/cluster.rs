@@ -95,7 +95,7 @@ impl Cluster {
 
     /// Runs `holdfastd bootstrap` and expects it to succeed.
     pub async fn bootstrap(&self) -> Result<()> {
-        let finished = Holdfastd::run("bootstrap", &self.replica_options()).await?;
+        let finished = Holdfastd::run("bootstrap", &self.replica_options().patient()).await?;
         ensure!(finished.status.success(), "holdfastd bootstrap: {finished:#?}");
         Ok(())
     }

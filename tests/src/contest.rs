@@ -13,7 +13,8 @@ const ONCE: Duration = Duration::ZERO;
 const BOUND: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Extends a lease all the time, as a client does, and says how often it succeeded.
+/// Extends a lease all the time, as a client does, and says how often it succeeded. Stopped, it goes on for
+/// as long as [`contend`] may go on, so that the lease is good for almost its ttl after both.
 pub async fn keep_up(
     replicas: &[Holdfastd],
     lease: Lease,
@@ -21,11 +22,8 @@ pub async fn keep_up(
     stop: &AtomicBool,
 ) -> u32 {
     let mut valid_until = Instant::now() + lease.valid_for;
-    let mut extends = 0;
+    let (mut extends, mut end) = (0, None);
     for turn in 0.. {
-        if stop.load(Ordering::SeqCst) {
-            break;
-        }
         let sent = Instant::now();
         match replicas[turn % replicas.len()].extend(&lease, ttl).await {
             Ok(renewed) => {
@@ -36,6 +34,9 @@ pub async fn keep_up(
             Err(error) => assert_eq!(reason(&error).as_deref(), Some("NO_QUORUM"), "{error:?}"),
         }
         assert!(Instant::now() < valid_until, "the lease ran out after {extends} extends");
+        if stop.load(Ordering::SeqCst) && sent >= *end.get_or_insert_with(|| sent + patience(ttl)) {
+            break;
+        }
         sleep(ttl / 8).await;
     }
     extends
@@ -53,7 +54,7 @@ pub async fn contend(
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let wait = if turn % 3 == 0 { ttl / 2 } else { ONCE };
+        let wait = if turn % 3 == 0 { patience(ttl) } else { ONCE };
         let replica = &replicas[turn % replicas.len()];
         let tried = replica.acquire(resource, &format!("contender {turn}"), ttl, wait).await;
         match tried {
@@ -64,6 +65,11 @@ pub async fn contend(
         sleep(LOOK).await;
     }
     refused
+}
+
+/// How long [`contend`] waits, when it does.
+fn patience(ttl: Duration) -> Duration {
+    ttl / 2
 }
 
 /// Waits until every master votes and shows the lease: the next one may go.

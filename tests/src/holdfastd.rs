@@ -61,6 +61,18 @@ pub struct HoldfastdOptions {
     pub client_tls: Option<ClientTlsConfig>,
 }
 
+impl HoldfastdOptions {
+    /// The same for a subcommand that asks each master once, however long a machine stands still.
+    pub fn patient(mut self) -> HoldfastdOptions {
+        for MasterConfig { settings, .. } in &mut self.masters {
+            if !settings.iter().any(|setting| setting.starts_with("connect_timeout")) {
+                settings.push("connect_timeout = \"20s\"".to_owned());
+            }
+        }
+        self
+    }
+}
+
 /// One `[[masters]]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MasterConfig {

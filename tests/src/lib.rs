@@ -38,6 +38,7 @@ pub mod binaries;
 pub mod browser;
 pub mod dialogue;
 pub mod http;
+pub mod lateness;
 pub mod ports;
 pub mod process;
 pub mod tools;

@@ -183,10 +183,11 @@ async fn an_even_number_of_masters_is_warned_about() {
     let cluster = cluster(4, 1).await;
     let check = Holdfastd::run("check", &cluster.replica_options()).await.unwrap();
     assert!(check.status.success(), "{check:#?}");
-    let warns = |line: &String| line.to_lowercase().contains("warn") && line.contains('4');
+    let what = "4 masters: an even number";
+    let warns = |line: &String| line.to_lowercase().contains("warn") && line.contains(what);
     assert!(check.lines.iter().any(warns), "{check:#?}");
-    let said = cluster.replicas[0].process().lines();
-    assert!(said.iter().any(warns), "{said:#?}");
+    let said = cluster.replicas[0].process().wait_for_line(what, BOUND).await.unwrap();
+    assert!(warns(&said), "{said}");
 }
 
 #[tokio::test]
@@ -387,8 +388,8 @@ async fn a_waiter_that_goes_away_as_its_turn_comes_leaves_no_lock() {
     const TURNS: u32 = 20;
     let cluster = cluster(3, 2).await;
     let mut last = cluster.acquire(0, "r", "first", TTL, ONCE).await.unwrap().lease();
-    let began = Instant::now();
     for turn in 0..TURNS {
+        let began = Instant::now();
         let name = format!("leaving {turn}");
         let leaving = cluster.spawn_acquire(0, "r", &name, TTL, PATIENT);
         wait_waiters(&cluster.replicas[0], 1).await;
@@ -418,9 +419,9 @@ async fn a_waiter_that_goes_away_as_its_turn_comes_leaves_no_lock() {
             cluster.release(0, &perhaps).await.unwrap();
         }
         last = finished(staying).await.unwrap().lease();
+        // A lock left behind would have cost its ttl.
+        assert!(began.elapsed() < TTL, "{:?}", began.elapsed());
     }
-    // One lock left behind would have cost its ttl.
-    assert!(began.elapsed() < TTL, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -428,20 +429,23 @@ async fn a_release_wakes_the_waiters_of_other_replicas() {
     const HANDOVERS: usize = 50;
     let cluster = cluster(3, 2).await;
     let mut lease = cluster.acquire(0, "r", "first", TTL, ONCE).await.unwrap().lease();
-    let began = Instant::now();
+    let mut waited = Vec::new();
     for handover in 0..HANDOVERS {
         let waiting = (handover + 1) % 2;
         let waiter = cluster.spawn_acquire(waiting, "r", &handover.to_string(), TTL, PATIENT);
         wait_waiters(&cluster.replicas[waiting], 1).await;
         assert!(!waiter.is_finished());
+        let released = Instant::now();
         let outcome = cluster.release(handover % 2, &lease).await.unwrap();
         assert_eq!(outcome, ReleaseOutcome::Released);
         let next = finished(waiter).await.unwrap().lease();
+        waited.push(released.elapsed());
         assert!(next.fencing_token > lease.fencing_token);
         lease = next;
     }
-    let polled = HANDOVERS as u32 * POLL * 8 / 10;
-    assert!(began.elapsed() < polled / 2, "{:?}: woken by the poll?", began.elapsed());
+    // Most of them: a machine may stand still now and then.
+    waited.sort_unstable();
+    assert!(waited[HANDOVERS / 2] < POLL * 4 / 10, "{waited:?}: woken by the poll?");
 }
 
 #[tokio::test]
@@ -756,7 +760,7 @@ async fn the_status_says_how_masters_and_replica_fare() {
     let waiter = cluster.spawn_acquire(0, "r", "b", TTL, PATIENT);
     wait_waiters(replica, 1).await;
 
-    let status = replica.status().await.unwrap();
+    let status = replica.wait_voting(3).await.unwrap();
     assert!(status.has_quorum && !status.version.is_empty(), "{status:#?}");
     assert_eq!((status.quorum, status.master_count, status.streams), (2, 3, 0));
     let mut run_ids = BTreeMap::new();

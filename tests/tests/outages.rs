@@ -274,12 +274,17 @@ async fn a_killed_majority_is_told_and_heals_after_the_quarantine() {
         master.restart().await.unwrap();
     }
     cluster.wait_voting(3).await.unwrap();
+    let mut asked = Instant::now();
     for replica in &cluster.replicas {
+        asked = Instant::now();
         let next = replica.acquire("r", "b", ttl, ONCE).await.unwrap().lease();
         assert!(next.fencing_token > lease.fencing_token);
     }
     let standing = cluster.replicas[0].check_token("r", lease.fencing_token).await.unwrap();
-    assert_eq!(standing.standing(), TokenStanding::Superseded);
+    let standing = standing.standing();
+    // A machine that stood still meanwhile has let it run out.
+    let ran_out = standing == TokenStanding::NotHeld && asked.elapsed() >= ttl;
+    assert!(standing == TokenStanding::Superseded || ran_out, "{standing:?}");
 }
 
 #[tokio::test]
@@ -296,8 +301,8 @@ async fn without_any_master_a_replica_starts_and_says_so() {
 async fn what_arrives_late_leaves_no_lock_behind() {
     const RESOURCES: usize = 10;
     let mut cluster = Cluster::start(3, 2, options()).await.unwrap();
-    let began = Instant::now();
     for turn in 0..RESOURCES {
+        let began = Instant::now();
         Outage::Frozen.befall(&mut cluster, [0, 1]);
         let resource = format!("resource {turn}");
         let error = cluster.acquire(0, &resource, "late", TTL, ONCE).await.unwrap_err();
@@ -309,8 +314,8 @@ async fn what_arrives_late_leaves_no_lock_behind() {
         cluster.wait_voting(3).await.unwrap();
         // And nothing that arrives later still takes it away.
         cluster.extend(1, &lease, TTL).await.unwrap();
+        assert!(began.elapsed() < TTL, "{:?}: a lock ran out", began.elapsed());
     }
-    assert!(began.elapsed() < TTL, "{:?}: a lock ran out", began.elapsed());
 }
 
 #[tokio::test]
@@ -424,10 +429,10 @@ async fn a_replica_that_dies_takes_nobody_with_it() {
 /// A holder that was paused for longer than its ttl does not know; storage does.
 #[tokio::test]
 async fn the_token_of_a_holder_that_slept_is_superseded() {
-    let cluster = Cluster::start(3, 2, short_quarantine()).await.unwrap();
-    let (ttl, next_ttl) = (Duration::from_millis(300), Duration::from_secs(2));
+    let cluster = Cluster::start(3, 2, options()).await.unwrap();
+    let ttl = Duration::from_millis(300);
     let sleeper = cluster.acquire(0, "r", "sleeper", ttl, ONCE).await.unwrap().lease();
-    let next = cluster.acquire(1, "r", "next", next_ttl, PATIENT).await.unwrap().lease();
+    let next = cluster.acquire(1, "r", "next", TTL, PATIENT).await.unwrap().lease();
     let standing = cluster.replicas[0].check_token("r", sleeper.fencing_token).await.unwrap();
     assert_eq!(standing.standing(), TokenStanding::Superseded);
     assert_eq!(standing.newest_fencing_token, next.fencing_token);

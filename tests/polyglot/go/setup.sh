@@ -10,6 +10,7 @@ polyglot_needs go go || exit 0
 tests/setup/buf.sh
 polyglot_sources go
 buf=$(realpath -m .tools)/bin/buf proto=$PWD/proto
-(cd "$target" && "$buf" generate "$proto" && go build -o polyglot-go .) 2>&1 | { grep -v '^go: downloading' >&2 || true; }
+build() { (cd "$target" && "$buf" generate "$proto" && go build -o polyglot-go .) 2>&1 | { grep -v '^go: downloading' >&2 || true; }; }
+again build
 polyglot_program go "exec $target/polyglot-go"
 polyglot_built go

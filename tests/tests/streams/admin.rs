@@ -15,6 +15,7 @@ use holdfast_proto::v1::{
 };
 use holdfast_tests::calls::{Acquired, Lease, error_metadata, reason};
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
+use holdfast_tests::contest::wait_everywhere;
 use holdfast_tests::holdfastd::Holdfastd;
 use holdfast_tests::streams::{by_connection, start};
 use tokio::task::JoinHandle;
@@ -22,9 +23,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 
 /// Longer than any test here takes: what is free is so by no expiry.
-const LONG: Duration = Duration::from_secs(60);
-/// Of leases that are to run out.
-const SHORT: Duration = Duration::from_secs(3);
+const LONG: Duration = Duration::from_secs(600);
+/// Of leases that are to run out, when enough has been done to them.
+const SHORT: Duration = Duration::from_secs(10);
 const ONCE: Duration = Duration::ZERO;
 const BOUND: Duration = Duration::from_secs(40);
 /// How often a state that tells no event is read again.
@@ -44,12 +45,15 @@ async fn impatient_cluster() -> Arc<Cluster> {
 }
 
 async fn cluster_with(replicas: usize, command_timeout: &str) -> Arc<Cluster> {
-    let options = ClusterOptions {
-        args: ["--max-ttl", "60s", "--clock-skew", "5s"].map(str::to_owned).to_vec(),
+    Arc::new(Cluster::start(3, replicas, options(command_timeout)).await.expect("a cluster"))
+}
+
+fn options(command_timeout: &str) -> ClusterOptions {
+    ClusterOptions {
+        args: ["--max-ttl", "600s", "--clock-skew", "5s"].map(str::to_owned).to_vec(),
         master_settings: vec![format!("command_timeout = {command_timeout:?}")],
         ..ClusterOptions::default()
-    };
-    Arc::new(Cluster::start(3, replicas, options).await.expect("a cluster"))
+    }
 }
 
 /// What an acquire that waits comes to, and when.
@@ -123,7 +127,7 @@ async fn every_lock_is_listed_once_on_pages_of_any_size() {
         let cluster = Arc::clone(&cluster);
         async move {
             let resource = format!("many/{number}");
-            cluster.acquire(0, &resource, "a", LONG, ONCE).await.expect("an answer").lease()
+            cluster.acquire(0, &resource, "a", LONG, BOUND).await.expect("an answer").lease()
         }
     });
     let leases: Vec<Lease> = stream::iter(taking).buffered(AT_ONCE).collect().await;
@@ -167,6 +171,7 @@ async fn a_list_shows_what_kind_of_lock_it_is() {
     }
     // The remains of an attempt, say: on a minority, so held by nobody, and not on the first master.
     let remains = cluster.acquire(0, "remains", "a", LONG, ONCE).await.unwrap().lease();
+    wait_everywhere(&cluster.replicas[0], &remains).await;
     for master in &cluster.masters[..2] {
         assert_eq!(master.command::<u64>(&["DEL", "redlock:remains"]).await.unwrap(), 1);
     }
@@ -443,14 +448,11 @@ async fn a_silent_minority_does_not_keep_a_revoked_lease() {
 #[tokio::test]
 async fn every_attempt_is_in_the_audit_log() {
     // Only faults are logged, and what operators do.
-    let options = ClusterOptions {
-        config: "[log]\nfilter = \"error\"\nformat = \"json\"\n".to_owned(),
-        ..ClusterOptions::default()
-    };
+    let config = "[log]\nfilter = \"error\"\nformat = \"json\"\n".to_owned();
+    let options = ClusterOptions { config, ..options("2s") };
     let cluster = Cluster::start(3, 1, options).await.unwrap();
     let replica = &cluster.replicas[0];
-    let ttl = Duration::from_secs(5);
-    let lease = cluster.acquire(0, "orders/42", "secret-of-a", ttl, ONCE).await.unwrap().lease();
+    let lease = cluster.acquire(0, "orders/42", "secret-of-a", LONG, ONCE).await.unwrap().lease();
     let token = lease.fencing_token;
     let force = async |fencing_token: u64, reason: &str, immediate: bool| {
         let (resource, reason) = ("orders/42".to_owned(), reason.to_owned());

@@ -16,8 +16,8 @@ use tonic::transport::Channel;
 
 /// So long that no lease runs out while a test is under way.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
-/// For leases that are to run out.
-pub(crate) const SHORT: Duration = Duration::from_secs(3);
+/// For leases that are to run out, and not before the test has come that far.
+pub(crate) const SHORT: Duration = Duration::from_secs(6);
 pub(crate) const ONCE: Duration = Duration::ZERO;
 /// How long anything may take that happens by itself.
 pub(crate) const BOUND: Duration = Duration::from_secs(80);
@@ -229,11 +229,20 @@ impl Holder {
 
     /// Sends a heartbeat and reads until it is answered.
     pub(crate) async fn wait_renewed(&mut self) {
+        assert!(self.is_renewed().await, "it is over: {:#?}", self.log);
+    }
+
+    /// The same; false: it is over.
+    pub(crate) async fn is_renewed(&mut self) -> bool {
         self.beat();
         let last = self.sent.len() as u64 - 1;
         while self.log.last().is_none_or(|heard| heard.sequence < last) {
-            self.until(|event| matches!(event, Event::Renewed(_))).await;
+            let told = |event: &Event| matches!(event, Event::Renewed(_)) || is_last(event);
+            if is_last(&self.until(told).await) {
+                return false;
+            }
         }
+        true
     }
 
     /// Reads to the end.

@@ -88,8 +88,8 @@ async fn a_lease_that_was_given_back_elsewhere_is_lost() {
 
 #[tokio::test]
 async fn max_hold_is_the_end_of_it() {
-    const MAX_HOLD: Duration = Duration::from_secs(4);
-    let config = "[lease]\nmax_hold = \"4s\"".to_owned();
+    const MAX_HOLD: Duration = Duration::from_secs(8);
+    let config = "[lease]\nmax_hold = \"8s\"".to_owned();
     let cluster = Cluster::start(3, 2, ClusterOptions { config, ..options() }).await.unwrap();
     for (resource, by_itself) in [("connected", true), ("beating", false)] {
         let request = start(resource, "a", SHORT);
@@ -97,12 +97,13 @@ async fn max_hold_is_the_end_of_it() {
         let mut holder = Holder::granted(&cluster.replicas[0], request).await;
         let mut waiter = Holder::waiter(&cluster.replicas[1], resource, "waiter", 1).await;
         assert_eq!(lost(&holder.ended().await.ok()), LeaseLostReason::MaxHold);
-        // Renewed, and never beyond it.
+        // Renewed, and never beyond it. Who sends no heartbeats counts from when a renewal is read.
         assert!(holder.renewals() > 0, "{:#?}", holder.log);
-        let latest = holder.granted_at() + MAX_HOLD;
+        let late = if by_itself { SHORT / 2 } else { ONCE };
+        let latest = holder.granted_at() + MAX_HOLD + late;
         assert!(holder.latest_deadline() <= latest, "{:#?}", holder.log);
         waiter.wait_granted().await;
-        assert!(waiter.granted_at() >= holder.deadline());
+        assert!(waiter.granted_at() + late >= holder.deadline());
     }
 }
 
@@ -188,7 +189,7 @@ async fn the_deadline_of_the_call_ends_the_hold_as_its_client_wished() {
     let cluster = cluster(2).await;
     let channel = cluster.replicas[0].channel();
     let began = Instant::now();
-    let timeout = Duration::from_secs(2);
+    let timeout = Duration::from_secs(10);
     let stream = hold_for(channel, Some(timeout)).await.unwrap();
     let mut holder = Holder::begin(stream, start("r", "a", LONG));
     holder.wait_granted().await;

@@ -13,7 +13,7 @@ use holdfast_tests::redis_server::RedisServer;
 use holdfast_tests::streams::{by_connection, start};
 use tokio::time::sleep;
 
-use crate::holder::{BOUND, Holder, ONCE, SHORT, options};
+use crate::holder::{BOUND, Holder, ONCE, options};
 
 /// Rounds that find no quorum fail soon, so that the client hears of it before it is too late.
 fn impatient() -> ClusterOptions {
@@ -30,7 +30,9 @@ fn giving_up_after(command_timeout: &str) -> ClusterOptions {
 /// Whether the client was warned, and told in time: a twentieth of the ttl before its deadline. That is
 /// little on a machine that is busy with other things.
 async fn is_told_in_time(cluster: &Cluster, gone: usize, holder: &mut Holder) -> bool {
-    holder.wait_renewed().await;
+    if !holder.is_renewed().await {
+        return false;
+    }
     for master in &cluster.masters[..gone] {
         master.freeze().expect("a frozen master");
     }
@@ -45,7 +47,7 @@ async fn is_told_in_time(cluster: &Cluster, gone: usize, holder: &mut Holder) ->
 }
 
 async fn a_frozen_majority_is_told_before_the_deadline(masters: usize, gone: usize, millis: u64) {
-    const TRIES: usize = 3;
+    const TRIES: usize = 10;
     let cluster = Cluster::start(masters, 1, impatient()).await.expect("a cluster");
     let replica = &cluster.replicas[0];
     for attempt in 0..TRIES {
@@ -106,14 +108,16 @@ async fn masters_that_are_back_in_time_renew_it() {
 }
 
 async fn a_frozen_minority_is_not_noticed(masters: usize, gone: usize) {
+    // A third of it too late, a renewal is warned of.
+    const TTL: Duration = Duration::from_secs(9);
     let cluster = Cluster::start(masters, 1, giving_up_after("1s")).await.expect("a cluster");
     let replica = &cluster.replicas[0];
-    let mut beating = Holder::granted(replica, start("beating", "a", SHORT)).await;
-    let mut connected = Holder::granted(replica, by_connection(start("r", "b", SHORT))).await;
+    let mut beating = Holder::granted(replica, start("beating", "a", TTL)).await;
+    let mut connected = Holder::granted(replica, by_connection(start("r", "b", TTL))).await;
     for master in &cluster.masters[..gone] {
         master.freeze().expect("a frozen master");
     }
-    let span = sleep(SHORT * 5 / 2);
+    let span = sleep(TTL * 5 / 2);
     beating.live_while(connected.live_while(span)).await;
     for holder in [&beating, &connected] {
         assert!(holder.renewals() >= 5, "{:#?}", holder.log);
@@ -162,9 +166,9 @@ async fn restart_one_by_one(replica: &Holdfastd, masters: &mut [RedisServer], le
 
 #[tokio::test]
 async fn a_hold_outlives_all_masters_and_its_end_still_gives_the_lock_back() {
-    const TTL: Duration = Duration::from_secs(4);
-    // The quarantine takes about five seconds.
-    let args = ["--max-ttl", "4s", "--clock-skew", "1s"].map(str::to_owned).to_vec();
+    const TTL: Duration = Duration::from_secs(8);
+    // The quarantine takes about nine seconds.
+    let args = ["--max-ttl", "8s", "--clock-skew", "1s"].map(str::to_owned).to_vec();
     let options = ClusterOptions { args, ..impatient() };
     let Cluster { replicas, mut masters, .. } = Cluster::start(3, 2, options).await.unwrap();
     let mut beating = Holder::granted(&replicas[0], start("r0", "a", TTL)).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast_proto::v1::ReleaseOutcome;
 use holdfast_proto::v1::hold_response::Event;
 use holdfast_tests::cluster::{Cluster, ClusterOptions};
-use holdfast_tests::streams::{start, wire};
+use holdfast_tests::streams::{by_connection, start, wire};
 use tokio::time::Instant;
 
 use crate::grpcurl::Grpcurl;
@@ -18,7 +18,7 @@ async fn a_hundred_waiters_have_it_in_the_order_they_came() {
     const WAITERS: u32 = 100;
     let cluster = cluster(1).await;
     let replica = &cluster.replicas[0];
-    let holder = Holder::granted(replica, start("r", "first", LONG)).await;
+    let holder = Holder::granted(replica, by_connection(start("r", "first", LONG))).await;
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
     for position in 1..=WAITERS {

@@ -8,6 +8,7 @@ use holdfast_proto::v1::{
     self, HoldResponse, HoldStart, LeaseLostReason, Liveness, ReleaseOutcome,
 };
 use holdfast_tests::calls::Lease;
+use holdfast_tests::lateness;
 use holdfast_tests::streams::{HoldStream, hold_over};
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
@@ -15,9 +16,11 @@ use tonic::Status;
 use super::oracle::{Name, deadline};
 use super::scene::{Line, Scene};
 
-/// Under LIVENESS_CONNECTION a client counts from receipt, which is one network delay too late: more than
-/// this process is ever late in reading.
+/// Under LIVENESS_CONNECTION a client counts from receipt, which is one network delay too late. This is more
+/// than that, beside what this process is late in reading.
 const MARGIN: Duration = Duration::from_millis(500);
+/// What is read has not waited for longer.
+const UNREAD: Duration = Duration::from_secs(5);
 
 /// The client's side of one stream.
 #[derive(Debug)]
@@ -211,7 +214,10 @@ impl<'a> Holder<'a> {
         let (now, lease) = (Instant::now(), Lease::from(lease));
         let mut oracle = self.scene.oracle();
         let until = match (self.start.liveness(), self.sent.get(&sequence)) {
-            (Liveness::Connection, _) => now + lease.valid_for.saturating_sub(MARGIN),
+            (Liveness::Connection, _) => {
+                let late = lateness::since(now - UNREAD);
+                now + lease.valid_for.saturating_sub(MARGIN + late)
+            }
             (_, Some(sent)) => deadline(*sent, &lease),
             (_, None) => {
                 oracle.blame(format!("{:?} answers heartbeat {sequence}: {lease:?}", self.name()));

@@ -14,8 +14,6 @@ use super::scene::{Line, Scene};
 
 /// Nothing a server must say takes as long.
 const SAID: Duration = Duration::from_secs(15);
-/// How much later than the end of its validity a silent holder may hear of it, on a slow machine.
-const TOLD: Duration = Duration::from_secs(3);
 
 pub(super) async fn hold(
     scene: &Scene,
@@ -108,7 +106,7 @@ async fn answered(scene: &Scene, holder: &mut Holder<'_>, what: &str) {
 }
 
 async fn silence(scene: &Scene, holder: &mut Holder<'_>) {
-    match holder.listen_silently(holder.valid_until() + TOLD).await {
+    match holder.listen_silently(holder.valid_until() + SAID).await {
         Some(Word::Lost(LeaseLostReason::ClientSilent)) => scene.count("silence was told"),
         Some(_) => {}
         None => {
