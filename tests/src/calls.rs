@@ -23,7 +23,7 @@ use tonic_types::StatusExt;
 use crate::holdfastd::Holdfastd;
 
 /// How much longer than its `wait` a call may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an acquire came to.
 #[derive(Debug, Clone, PartialEq)]

@@ -93,9 +93,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Runs `holdfastd bootstrap` and expects it to succeed.
+    /// Runs `holdfastd bootstrap` and expects it to succeed, with patience that replicas need not have.
     pub async fn bootstrap(&self) -> Result<()> {
-        let finished = Holdfastd::run("bootstrap", &self.replica_options()).await?;
+        let mut options = self.replica_options();
+        for MasterConfig { settings, .. } in &mut options.masters {
+            settings.retain(|setting| !setting.starts_with("connect_timeout"));
+            settings.push("connect_timeout = \"30s\"".to_owned());
+        }
+        let finished = Holdfastd::run("bootstrap", &options).await?;
         ensure!(finished.status.success(), "holdfastd bootstrap: {finished:#?}");
         Ok(())
     }
