@@ -6,8 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
+/// A step of a clock is more than this, in microseconds; what is less does not matter to anybody.
+const TOGETHER: u64 = 100_000;
+
 /// Both clocks, read together: CLOCK_BOOTTIME, which counts suspend, and the wall clock.
 pub fn now() -> Now {
+    static AHEAD: AtomicI64 = AtomicI64::new(0);
+    confirmed(&AHEAD, read)
+}
+
+/// What `read` shows. A process that stands still between the two clocks would take that for a step of one, and
+/// end all its Holds: what looks like a step is read again.
+fn confirmed(ahead: &AtomicI64, mut read: impl FnMut() -> Now) -> Now {
+    let now = read();
+    if now.wall_ahead().abs_diff(ahead.load(Ordering::Relaxed)) <= TOGETHER {
+        return now;
+    }
+    let again = read();
+    ahead.store(again.wall_ahead(), Ordering::Relaxed);
+    again
+}
+
+fn read() -> Now {
     let boot = clock_gettime(ClockId::Boottime);
     let nanos = boot.tv_sec as u64 * 1_000_000_000 + boot.tv_nsec as u64;
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -46,6 +66,20 @@ impl Trust {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_stands_still_between_the_clocks_sees_no_step() {
+        let at = |seconds: u64, wall_seconds: u64| Now {
+            boot: Instant::from_nanos(seconds * 1_000_000_000),
+            wall_micros: wall_seconds * 1_000_000,
+        };
+        let (first, stalled, after) = (at(1, 1_001), at(2, 1_005), at(5, 1_005));
+        let (stepped, last) = (at(6, 1_106), at(7, 1_107));
+        let mut readings = [first, first, stalled, after, stepped, stepped, last].into_iter();
+        let ahead = AtomicI64::new(0);
+        let mut now = || confirmed(&ahead, || readings.next().unwrap());
+        assert_eq!([now(), now(), now(), now()], [first, after, stepped, last]);
+    }
 
     #[test]
     fn a_wall_clock_that_steps_is_not_trusted_before_a_quorum_agrees_again() {

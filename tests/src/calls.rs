@@ -23,7 +23,7 @@ use crate::holdfastd::Holdfastd;
 use crate::lateness;
 
 /// How much longer than its `wait` a call may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What masters are given at least by tests that are about more than their silence.
 const STOOD_STILL: Duration = Duration::from_millis(200);
 

@@ -93,7 +93,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Runs `holdfastd bootstrap` and expects it to succeed.
+    /// Runs `holdfastd bootstrap` and expects it to succeed, with patience that replicas need not have.
     pub async fn bootstrap(&self) -> Result<()> {
         let finished = Holdfastd::run("bootstrap", &self.replica_options().patient()).await?;
         ensure!(finished.status.success(), "holdfastd bootstrap: {finished:#?}");

@@ -30,15 +30,15 @@ use crate::wall_clock::WallClock;
 /// Beside the process, in a folder of its own.
 const CONFIG_FILE: &str = "holdfastd.toml";
 /// How long a replica may take until /healthz answers.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a replica may take to end after SIGTERM: the default `drain_timeout`, and some.
-const TERMINATE_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a replica may take to end after SIGTERM: twice the default `drain_timeout`, and some.
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a subcommand may take.
-const SUBCOMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+const SUBCOMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long `wait_voting` waits: several times the quarantine of the settings that tests use.
 const VOTING_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one HTTP or status request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often what tells no event is asked again.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// How many pairs of free ports a start tries; each can be taken between the look and the bind.
@@ -65,9 +65,8 @@ impl HoldfastdOptions {
     /// The same for a subcommand that asks each master once, however long a machine stands still.
     pub fn patient(mut self) -> HoldfastdOptions {
         for MasterConfig { settings, .. } in &mut self.masters {
-            if !settings.iter().any(|setting| setting.starts_with("connect_timeout")) {
-                settings.push("connect_timeout = \"20s\"".to_owned());
-            }
+            settings.retain(|setting| !setting.starts_with("connect_timeout"));
+            settings.push("connect_timeout = \"30s\"".to_owned());
         }
         self
     }

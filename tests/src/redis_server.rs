@@ -21,11 +21,11 @@ use crate::process::Process;
 use crate::wall_clock::WallClock;
 
 /// How long a server may take to answer after its start.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a command may take; a frozen server is found out by this.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a restart waits for its port, should somebody have taken it meanwhile.
-const PORT_TIMEOUT: Duration = Duration::from_secs(10);
+const PORT_TIMEOUT: Duration = Duration::from_secs(60);
 const PORT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// How many free ports a first start tries; each can be taken between the look and the bind.
 const PORT_ATTEMPTS: usize = 5;

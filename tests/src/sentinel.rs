@@ -17,7 +17,7 @@ use crate::redis_server::RedisTls;
 pub const UNIT: &str = "locks";
 /// How soon it finds a primary down, in milliseconds.
 const DOWN_AFTER_MS: u32 = 3_000;
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Sentinel process. Dropped, it is killed.
 #[derive(Debug)]

@@ -361,14 +361,15 @@ async fn the_deadline_of_a_call_ends_its_wait() {
         lease_id: "b".to_owned(),
         ..good_acquire()
     });
-    let timeout = Duration::from_secs(2);
+    // A twentieth of it is what the server may be late by before it answers that it is over.
+    let timeout = Duration::from_secs(20);
     request.set_timeout(timeout);
     let asked = Instant::now();
     let response = replica.lock_client().acquire(request).await;
     // An answer of the server, before the client would have given up.
     let response = response.expect("an outcome, not a deadline").into_inner();
     assert!(matches!(response.outcome, Some(Outcome::Held(_))), "{response:?}");
-    assert!(asked.elapsed() < timeout && asked.elapsed() > timeout / 2, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() > timeout / 2, "{:?}", asked.elapsed());
     assert_eq!(replica.status().await.unwrap().waiters, 0);
 }
 

@@ -7,7 +7,7 @@ mod stalls;
 mod streams;
 mod watch_leader;
 
-use super::{Bounds, Context, MasterNames, Rules, Settings, serve};
+use super::{Bounds, Context, LockApi, MasterNames, Rules, Settings, serve};
 use crate::admin::{Readiness, Report};
 use crate::auth::Gate;
 use crate::config::Limits;
@@ -19,6 +19,7 @@ use holdfast_proto::errors::{DOMAIN, REASON_TRAILER, reason};
 use holdfast_proto::v1::acquire_response::Outcome;
 use holdfast_proto::v1::admin_service_client::AdminServiceClient;
 use holdfast_proto::v1::lock_service_client::LockServiceClient;
+use holdfast_proto::v1::lock_service_server::LockService;
 use holdfast_proto::v1::{
     AcquireRequest, CheckFencingTokenRequest, DescribeLockRequest, ExtendRequest,
     GetClusterStatusRequest, Lease, MasterState, ReleaseOutcome, ReleaseRequest, TokenStanding,
@@ -42,6 +43,8 @@ use tower::{Service, ServiceExt};
 const ACQUIRE: &str = "/holdfast.v1.LockService/Acquire";
 const MAX_STREAMS: usize = 100;
 const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Longer than anything takes, so that nothing hangs.
+const BOUND: Duration = Duration::from_secs(60);
 
 struct Served {
     channel: Channel,
@@ -88,7 +91,8 @@ async fn context_over<C: Connector>(
         max_ttl: Duration::from_secs(60),
         clock_skew: Duration::from_secs(10),
         restart_policy: RestartPolicy::Quarantine,
-        command_timeouts: vec![Duration::from_millis(100); NAMES.len()],
+        // So long that a master is never overdue by the slowness of this machine.
+        command_timeouts: vec![Duration::from_secs(5); NAMES.len()],
         connect_timeouts: vec![Duration::from_secs(1); NAMES.len()],
         max_lags: vec![None; NAMES.len()],
         max_waiters: MAX_WAITERS,
@@ -276,18 +280,26 @@ async fn a_lock_lives_its_life() {
     assert!(served.lease("two").await.fencing_token > fencing_token);
 }
 
+/// Without a client at the other end of a socket: it gives up at its deadline, and on a machine that stands still
+/// just then it goes first.
 #[tokio::test]
 async fn a_deadline_is_met() {
-    let served = served().await;
-    served.lease("one").await;
-    let mut request = tonic::Request::new(AcquireRequest {
-        resource: "orders/42".to_owned(),
-        wait: super::convert::wire(Duration::from_secs(30)),
-        ..AcquireRequest::default()
-    });
+    let locks = LockApi::new(context().await.into());
+    let asks = |lease_id: &str, wait| {
+        let (resource, lease_id) = ("orders/42".to_owned(), lease_id.to_owned());
+        let ttl = super::convert::wire(BOUND);
+        let wait = super::convert::wire(wait);
+        let request = AcquireRequest { resource, lease_id, ttl, wait, ..AcquireRequest::default() };
+        tonic::Request::new(request)
+    };
+    locks.acquire(asks("one", Duration::ZERO)).await.unwrap();
+    let mut request = asks("two", BOUND);
     request.set_timeout(Duration::from_secs(2));
-    let response = served.locks().acquire(request).await.unwrap().into_inner();
+    let began = crate::clock::now().boot;
+    let response = locks.acquire(request).await.unwrap().into_inner();
     assert!(matches!(response.outcome, Some(Outcome::Held(_))), "{response:?}");
+    let took = crate::clock::now().boot.since(began);
+    assert!(took >= Duration::from_millis(1_800) && took < BOUND / 2, "{took:?}");
 }
 
 #[tokio::test]
@@ -364,5 +376,5 @@ async fn draining_refuses_and_shutdown_ends() {
 
     served.stop.send(()).unwrap();
     drop(served.channel);
-    tokio::time::timeout(Duration::from_secs(5), served.server).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(BOUND, served.server).await.unwrap().unwrap().unwrap();
 }

@@ -141,7 +141,7 @@ async fn nginx_by_itself_ends_what_a_client_says_nothing_on() {
     let cluster = cluster(1).await;
     let changes = [("client_body_timeout 1d", "client_body_timeout 1s")];
     let edge = edge!(Edge::start_with(Kind::Nginx, &addresses(&cluster), &changes));
-    let request = by_connection(start("r", "a", SHORT));
+    let request = by_connection(start("r", "a", LONG));
     let mut hold = hold_with(edge.channel().expect("a channel"), request).await.expect("a stream");
     hold.granted().await;
     let cut = async {

@@ -172,8 +172,10 @@ impl Client {
         resource: &str,
     ) -> Result<Streaming<WatchLeaderResponse>, Status> {
         let resource = resource.to_owned();
-        let request = WatchLeaderRequest { resource, ..Default::default() };
-        let opened = self.locks().watch_leader(self.request(request)).await?;
+        let mut request = self.request(WatchLeaderRequest { resource, ..Default::default() });
+        // It lasts as long as its test.
+        request.metadata_mut().remove("grpc-timeout");
+        let opened = self.locks().watch_leader(request).await?;
         let mut stream = opened.into_inner();
         stream.message().await?;
         Ok(stream)

@@ -213,7 +213,7 @@ async fn a_timeout_ends_a_wait() {
     let served = served().await;
     served.lease("holder").await;
     let mut session = served.session().await;
-    let timeout = wire(Duration::from_millis(100));
+    let timeout = wire(Duration::from_secs(2));
     let request = Some(taking("one", LONG, Duration::ZERO));
     session.say(SessionRequest { sequence: 1, timeout, request });
     let told = session.told(1).await;

@@ -30,7 +30,7 @@ impl<Q, R> Talk<Q, R> {
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<R>, Status> {
-        let next = tokio::time::timeout(Duration::from_secs(10), self.heard.message());
+        let next = tokio::time::timeout(BOUND, self.heard.message());
         next.await.expect("an answer in time")
     }
 
@@ -188,7 +188,7 @@ async fn too_many_streams_are_refused_until_one_ends() {
 async fn a_stream_ends_at_the_deadline_of_its_client() {
     let served = served().await;
     let body = whole(b"\x0a\x01r");
-    let header = ("grpc-timeout", "100m");
+    let header = ("grpc-timeout", "2S");
     let status = served.raw_stream("WatchLeader", header, body).await;
     let code = Code::DeadlineExceeded;
     assert_speaks_the_contract(&status, code, reason::DEADLINE_EXCEEDED, "WatchLeader");
@@ -205,7 +205,7 @@ async fn draining_ends_streams_and_leaves_leases() {
     assert!(watch.message().await.unwrap().is_some());
 
     let driver = served.driver.clone();
-    let drain = tokio::spawn(async move { driver.drain(Duration::from_millis(300)).await });
+    let drain = tokio::spawn(async move { driver.begin_drain().await });
     let warned = hold.event().await;
     let Event::AtRisk(risk) = warned else { panic!("{warned:?}") };
     assert_eq!(risk.reason(), AtRiskReason::ServerDraining);
@@ -213,6 +213,7 @@ async fn draining_ends_streams_and_leaves_leases() {
     let renewed = hold.event().await;
     assert!(matches!(&renewed, Event::Renewed(lease) if lease.fencing_token == token));
 
+    served.driver.close();
     for (what, status) in [
         ("KeepAlive", keep_alive.refusal().await),
         ("WatchLeader", watch.message().await.unwrap_err()),
