@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Run it twice, to see who holds the lock; without most of the masters, to see why there is no quorum;
-//! and freeze the holder (Ctrl-Z, and `fg` ten seconds later), to see how it lost the lock.
+//! and freeze the holder (Ctrl-Z, and `fg` twenty seconds later), to see how it lost the lock.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use holdfast_client::{Client, Error, Guard};
 
 const RESOURCE: &str = "report";
-const TTL: Duration = Duration::from_secs(5);
+const TTL: Duration = Duration::from_secs(10);
 /// How long to wait: for somebody else's lock, and in an outage.
 const WAIT: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,7 @@
 const readline = require('node:readline');
 const { chromium } = require('playwright-core');
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-dev-shm-usage'];
 
 let browser;
@@ -76,7 +76,7 @@ const steps = {
 };
 
 async function main() {
-  browser = await chromium.launch({ executablePath: process.argv[2], args: FLAGS });
+  browser = await chromium.launch({ executablePath: process.argv[2], args: FLAGS, timeout: 2 * PATIENCE_MS });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const step = JSON.parse(line);
     try {

@@ -12,7 +12,7 @@ use crate::dialogue::Dialogue;
 use crate::tools;
 
 /// How long a step may take: more than the browser waits for something to be seen.
-const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(200);
 
 /// One.
 #[derive(Debug)]

@@ -95,7 +95,11 @@ impl Cluster {
 
     /// Runs `holdfastd bootstrap` and expects it to succeed, with patience that replicas need not have.
     pub async fn bootstrap(&self) -> Result<()> {
-        let finished = Holdfastd::run("bootstrap", &self.replica_options().patient()).await?;
+        let mut options = self.replica_options();
+        for MasterConfig { settings, .. } in &mut options.masters {
+            settings.retain(|setting| !setting.starts_with("connect_timeout"));
+        }
+        let finished = Holdfastd::run("bootstrap", &options).await?;
         ensure!(finished.status.success(), "holdfastd bootstrap: {finished:#?}");
         Ok(())
     }

@@ -35,6 +35,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a subcommand may take.
 const SUBCOMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+/// What asks every master once, and has no second try.
+const BOOTSTRAP: &str = "bootstrap";
+/// How long a master may take to answer it, unless the test says otherwise.
+const BOOTSTRAP_PATIENCE: &str = "connect_timeout = \"20s\"";
 /// How long `wait_voting` waits: several times the quarantine of the settings that tests use.
 const VOTING_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one HTTP or status request may take.
@@ -59,17 +63,6 @@ pub struct HoldfastdOptions {
     pub wall_clock: Option<WallClock>,
     /// How clients of a replica with TLS connect; `config` must say the server's part.
     pub client_tls: Option<ClientTlsConfig>,
-}
-
-impl HoldfastdOptions {
-    /// The same for a subcommand that asks each master once, however long a machine stands still.
-    pub fn patient(mut self) -> HoldfastdOptions {
-        for MasterConfig { settings, .. } in &mut self.masters {
-            settings.retain(|setting| !setting.starts_with("connect_timeout"));
-            settings.push("connect_timeout = \"30s\"".to_owned());
-        }
-        self
-    }
 }
 
 /// One `[[masters]]` table.
@@ -100,6 +93,13 @@ impl MasterConfig {
     pub fn with(mut self, setting: impl Into<String>) -> MasterConfig {
         self.settings.push(setting.into());
         self
+    }
+
+    /// One that stands still is waited for, where the settings do not say for how long.
+    fn wait_for(&mut self) {
+        if !self.settings.iter().any(|setting| setting.starts_with("connect_timeout")) {
+            self.settings.push(BOOTSTRAP_PATIENCE.to_owned());
+        }
     }
 
     /// The same master reached through another address, such as a proxy's.
@@ -167,11 +167,15 @@ impl Holdfastd {
     /// Runs a subcommand such as `check` or `bootstrap` with the same configuration to its end.
     pub async fn run(subcommand: &str, options: &HoldfastdOptions) -> Result<Finished> {
         let directory = TempDir::with_prefix("holdfast-subcommand-")?;
+        let mut options = options.clone();
+        if subcommand == BOOTSTRAP {
+            options.masters.iter_mut().for_each(MasterConfig::wait_for);
+        }
         let mut args = vec![subcommand.into()];
-        args.extend(arguments(options, directory.path())?);
+        args.extend(arguments(&options, directory.path())?);
         let name = format!("holdfastd {subcommand}");
         let mut process =
-            Process::spawn(name, binaries::built("holdfastd")?, configure(options, args)?)?;
+            Process::spawn(name, binaries::built("holdfastd")?, configure(&options, args)?)?;
         let status = process.wait_exit(SUBCOMMAND_TIMEOUT).await?;
         Ok(Finished { status, lines: process.lines() })
     }

@@ -32,6 +32,7 @@ pub mod otlp;
 pub mod page;
 pub mod polyglot;
 pub mod proxy;
+pub mod stillness;
 pub mod wall_clock;
 
 pub mod binaries;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::{binaries, docs, tools};
 
 /// How long all commands of a page may take: most of it goes into what they install.
-const BOUND: Duration = Duration::from_secs(900);
+const BOUND: Duration = Duration::from_secs(1_800);
 /// What separates the output of one block from that of the next.
 const MARK: &str = "=== the end of a block";
 

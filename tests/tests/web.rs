@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const PAGE: &str = "docs/clients/browser.md";
 const SOURCES: &str = "tests/polyglot/web";
 /// Nothing here ends by expiry, but for what says so.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
 const ONCE: Duration = Duration::ZERO;
 const BOUND: Duration = Duration::from_secs(60);
 const WIDE: u32 = 1280;
@@ -86,7 +86,7 @@ fn api(cluster: &Cluster) -> String {
 /// Real masters, and one replica that pages of these origins may call.
 async fn cluster(origins: &[String]) -> Cluster {
     let options = ClusterOptions {
-        args: ["--max-ttl", "60s", "--clock-skew", "5s"].map(str::to_owned).to_vec(),
+        args: ["--max-ttl", "600s", "--clock-skew", "5s"].map(str::to_owned).to_vec(),
         master_settings: vec!["command_timeout = \"2s\"".to_owned()],
         config: format!("[grpc]\nweb_origins = {origins:?}\n"),
         ..ClusterOptions::default()

@@ -24,7 +24,7 @@ use store::{Store, Written};
 const RESOURCE: &str = "daily-job";
 const DAY: Duration = Duration::from_secs(1);
 /// How long the others wait for a leader that is frozen.
-const TTL: Duration = Duration::from_secs(5);
+const TTL: Duration = Duration::from_secs(10);
 /// How long the job takes.
 const WORK: Duration = Duration::from_millis(500);
 

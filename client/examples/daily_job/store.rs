@@ -49,7 +49,8 @@ impl Store {
         if day <= rows.lines().count() {
             return Ok(Written::Before);
         }
-        writeln!(file, "{day} {token} {name}")?;
+        // At once: a row is there as a whole or not at all, whoever dies or reads meanwhile.
+        file.write_all(format!("{day} {token} {name}\n").as_bytes())?;
         file.sync_data()?;
         Ok(Written::Done)
     }

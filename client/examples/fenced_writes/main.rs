@@ -39,7 +39,7 @@ use in_redis::InRedis;
 use in_sql::InSql;
 
 const ACCOUNT: &str = "account-42";
-const TTL: Duration = Duration::from_secs(3);
+const TTL: Duration = Duration::from_secs(10);
 /// How long to wait for the lock.
 const WAIT: Duration = Duration::from_secs(60);
 const STEPS: i64 = 5;

@@ -119,7 +119,7 @@ async fn without_a_quorum_the_masters_are_named() {
         master.kill().unwrap();
     }
     for args in [&["acquire", "r"][..], &["run", "r", "--", "true"], &["elect", "r"]] {
-        let args = [&["--timeout", "1s", "--output", "json"], args].concat();
+        let args = [&["--timeout", "2s", "--output", "json"], args].concat();
         let error = cli.run(&args).await.with(69).error();
         assert_eq!(error["kind"], "no_quorum", "{args:?}: {error}");
         let masters: Vec<_> = error["masters"].as_object().unwrap().keys().collect();
@@ -220,7 +220,7 @@ async fn a_replica_with_tls_wants_the_right_certificates() {
     let cli = Cli::at([format!("https://{}", replica.grpc_address())]);
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let (ca, cert, key) = (path(&ca), path(&client.cert), path(&client.key));
-    let full = ["--ca", &ca, "--cert", &cert, "--key", &key, "--timeout", "1s"];
+    let full = ["--ca", &ca, "--cert", &cert, "--key", &key];
     cli.run(&[&full[..], &["acquire", "r"]].concat()).await.with(0);
     cli.run(&[&full[..], &["run", "s", "--", "true"]].concat()).await.with(0);
     cli.run(&["--ca", &ca, "--timeout", "200ms", "ls"]).await.with(69);

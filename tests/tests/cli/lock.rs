@@ -1,5 +1,6 @@
 //! `acquire`, `extend` and `release`: a lock by hand.
 
+use holdfast_proto::v1::describe_lock_response::State;
 use holdfast_tests::cli::Cli;
 
 use crate::{cluster, wait_waiters};
@@ -116,9 +117,11 @@ async fn metadata_cannot_forge_what_is_shown() {
 async fn a_lock_that_is_acquired_is_not_renewed() {
     let (cluster, cli) = cluster().await;
     cli.run(&["acquire", "r", "--ttl", "1s"]).await.with(0);
-    let next = cli.run(&["acquire", "r", "--wait", "50s", "--output", "json"]).await.with(0);
-    let held = cluster.replicas[0].describe("r").await.unwrap().masters[0].fencing_token;
-    assert_eq!(next.json()["fencing_token"], held);
+    let args = ["acquire", "r", "--ttl", "60s", "--wait", "50s", "--output", "json"];
+    let next = cli.run(&args).await.with(0);
+    let described = cluster.replicas[0].describe("r").await.unwrap();
+    let Some(State::Leader(leader)) = described.state else { panic!("{described:#?}") };
+    assert_eq!(next.json()["fencing_token"], leader.fencing_token);
 }
 
 #[tokio::test]

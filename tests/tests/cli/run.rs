@@ -95,7 +95,7 @@ async fn a_busy_lock_is_waited_for_or_not() {
 #[tokio::test]
 async fn the_lock_is_renewed_as_long_as_the_command_runs() {
     let (cluster, cli) = cluster().await;
-    let run = cli.start(["run", "r", "--ttl", "3s", "--output", "json", "--", "sleep", "1000"]);
+    let run = cli.start(["run", "r", "--ttl", "15s", "--output", "json", "--", "sleep", "1000"]);
     eventually(async || events(&run, "renewed").len() >= 4).await;
     let token = events(&run, "granted")[0]["fencing_token"].as_u64().unwrap();
     let described = cluster.replicas[0].describe("r").await.unwrap();
@@ -134,12 +134,13 @@ async fn what_the_command_leaves_behind_is_stopped_before_the_lock_is_free() {
     let end = stubborn.path("end");
     // One that obeys, and three that do not.
     let script = format!(
-        "(trap 'echo bye; exit 0' TERM; while :; do sleep 0.02; done) & {} & \
+        "(trap 'echo bye; exit 0' TERM; echo obeys; while :; do sleep 0.02; done) & {} & \
          until [ -e '{end}' ]; do sleep 0.02; done; exit 5",
         stubborn.command().join(" ")
     );
     let mut first = cli.start(["run", "r", "--output", "json", "--", "bash", "-c", &script]);
     stubborn.wait_running().await;
+    first.wait_for_line("obeys", BOUND).await.unwrap();
     let next = cli.start(["run", "r", "--", "bash", "-c", "echo began $EPOCHREALTIME"]);
     wait_waiters(&cluster.replicas[0], 1).await;
     std::fs::write(&end, "").unwrap();

@@ -65,7 +65,7 @@ async fn watch_goes_on_through_an_outage() {
     cluster.replicas[0].restart().await.unwrap();
     line(&watch, |it| it["unknown"]["reason"] == "UNREACHABLE").await;
     cluster.wait_voting(3).await.unwrap();
-    cli.run(&["acquire", "r"]).await.with(0);
+    cli.run(&["acquire", "r", "--ttl", "60s"]).await.with(0);
     line(&watch, |it| it["leader"].is_object()).await;
 }
 
@@ -121,7 +121,7 @@ async fn a_leader_says_that_it_is_at_risk_safe_again_and_lost() {
 #[tokio::test]
 async fn a_leadership_that_is_taken_back_is_lost() {
     let (cluster, cli) = cluster().await;
-    let mut elect = cli.start(["elect", "r", "--ttl", "3s"]);
+    let mut elect = cli.start(["elect", "r", "--ttl", "15s"]);
     let elected = elect.wait_for_line("elected   term ", BOUND).await.unwrap();
     let term = elected.trim_start_matches("elected   term ").parse().unwrap();
     cluster.replicas[0].force("r", term, false).await.unwrap();

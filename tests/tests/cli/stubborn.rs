@@ -9,7 +9,7 @@ use crate::eventually;
 
 /// `leaf` below `branch` below `root`. EPOCHREALTIME needs no process of its own.
 const SCRIPT: &str = r#"
-name=$1 log=$2
+name=$1 log=$2 LC_ALL=C
 trap 'echo "$name asked $EPOCHREALTIME" >> "$log"' TERM
 case $name in
 root) bash "$0" branch "$log" & ;;

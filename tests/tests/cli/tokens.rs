@@ -195,13 +195,14 @@ async fn whoever_may_look_sees_who_holds_a_lock_and_who_waits() {
     // A name is what its bearer says, an identity is not.
     let args = ["run", "orders/1", "--holder", "me (token:root)", "--", "sleep", "600"];
     let held = ci.start(args);
+    let describe = async || {
+        let described = operator.run(&["describe", "orders/1", "--output", "json"]).await;
+        described.with(0).json()
+    };
+    eventually(async || describe().await["leader"].is_object()).await;
     let waits = ci.start(["acquire", "orders/1", "--wait", "600s"]);
-    eventually(async || {
-        let described = operator.run(&["describe", "orders/1", "--output", "json"]).await.with(0);
-        described.json()["waiter_count"] == 1
-    })
-    .await;
-    let described = operator.run(&["describe", "orders/1", "--output", "json"]).await.json();
+    eventually(async || describe().await["waiter_count"] == 1).await;
+    let described = describe().await;
     assert_eq!(described["masters"][0]["identity"], "token:ci", "{described}");
     assert_eq!(described["waiters"][0]["identity"], "token:ci", "{described}");
     let locks = operator.run(&["ls", "--output", "json"]).await.with(0).json();

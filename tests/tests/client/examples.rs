@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use holdfast_proto::v1::WatchLeaderResponse;
+use holdfast_proto::v1::watch_leader_response::State;
 use holdfast_tests::binaries;
 use holdfast_tests::cluster::Cluster;
 use holdfast_tests::process::Process;
@@ -124,19 +126,41 @@ async fn freeze_at_work(leader: &Process, store: &Path) {
     }
 }
 
+/// The term after which nobody leads; 0: somebody does, or nobody ever did.
+fn vacant_after(seen: &WatchLeaderResponse) -> u64 {
+    match &seen.state {
+        Some(State::Vacant(vacant)) => vacant.last_fencing_token,
+        _ => 0,
+    }
+}
+
 #[tokio::test]
 async fn the_first_example_takes_a_lock_and_gives_it_back() {
     let cluster = cluster(3, 1).await;
-    let mut lock = example(&cluster, "lock", "lock", &[]);
     let resource = "invoices/2026-11";
-    let deadline = Instant::now() + BOUND;
-    while cluster.replicas[0].status().await.unwrap().locks == 0 {
-        assert!(Instant::now() < deadline, "no lock{}", lock.quote());
-        sleep(LOOK).await;
-    }
-    assert!(lock.wait_exit(BOUND).await.unwrap().success());
+    let mut watch = cluster.replicas[0].watch(resource).await.unwrap();
+    let mut lock = example(&cluster, "lock", "lock", &[]);
+    assert!(lock.wait_exit(BOUND).await.unwrap().success(), "{}", lock.quote());
+    // Somebody has had it.
+    watch.until(|seen| vacant_after(seen) > 0).await;
     let described = cluster.replicas[0].describe(resource).await.unwrap();
     assert!(described.masters.iter().all(|master| master.fencing_token == 0), "{described:#?}");
+}
+
+/// Waits until the process does not die of this signal any more: it may have said something before that.
+async fn wait_listening(process: &Process, signal: Signal) {
+    let deadline = Instant::now() + BOUND;
+    let caught = || {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a process");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask");
+        let caught = u64::from_str_radix(caught.trim(), 16).expect("a mask");
+        caught & (1 << (signal.as_raw() - 1)) != 0
+    };
+    while !caught() {
+        assert!(Instant::now() < deadline, "it does not listen{}", process.quote());
+        sleep(LOOK).await;
+    }
 }
 
 #[tokio::test]
@@ -149,6 +173,7 @@ async fn an_observer_sees_who_is_elected_and_resigns() {
     let term = elected.strip_prefix("elected, ").unwrap();
     let seen = observe.wait_for_line(" leads at 10.0.0.7:8080, ", BOUND).await.unwrap();
     assert!(seen.ends_with(term), "{seen}");
+    wait_listening(&election, Signal::INT).await;
     election.signal(Signal::INT).unwrap();
     election.wait_for_line("resigned", BOUND).await.unwrap();
     assert!(election.wait_exit(BOUND).await.unwrap().success());

@@ -7,7 +7,7 @@ use holdfast_tests::proxy::Proxy;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed, url};
+use crate::{BOUND, KEPT, LONG, client, cluster, expect_busy, renewed, url};
 
 #[tokio::test]
 async fn a_hold_waits_in_the_queue_and_says_so() {
@@ -32,10 +32,8 @@ async fn a_hold_waits_in_the_queue_and_says_so() {
 #[tokio::test]
 async fn a_hold_outlives_its_ttl() {
     let cluster = cluster(3, 1).await;
-    let guard = client(&cluster, [0], "one").lock("r").ttl(SHORT).hold().await.unwrap();
-    for _ in 0..5 {
-        renewed(&guard).await;
-    }
+    let guard = client(&cluster, [0], "one").lock("r").ttl(KEPT).hold().await.unwrap();
+    renewed_often(&guard, 4).await;
     expect_busy(client(&cluster, [0], "two").lock("r"), "one").await;
 }
 
@@ -59,7 +57,7 @@ async fn survives(fate: Fate) {
     // Nothing tells a replica that dies from a network that breaks.
     let grace = if let Fate::Killed = fate { LONG } else { Duration::ZERO };
     let by_stream = one.lock("stream").ttl(LONG).grace(grace).hold().await.expect("a lock");
-    let by_calls = one.lock("calls").ttl(2 * SHORT).acquire().await.expect("a lock");
+    let by_calls = one.lock("calls").ttl(KEPT).acquire().await.expect("a lock");
     let tokens = [by_stream.fencing_token(), by_calls.fencing_token()];
     match fate {
         Fate::Killed => cluster.replicas[0].kill().expect("a killed replica"),
@@ -118,8 +116,7 @@ async fn with_grace_a_client_comes_back_to_its_lock() {
     let cluster = cluster(3, 1).await;
     let mut network = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
     let one = Client::builder().address(url(network.address())).holder("one").build().unwrap();
-    let ttl = Duration::from_secs(12);
-    let guard = one.lock("r").ttl(ttl).grace(ttl).hold().await.unwrap();
+    let guard = one.lock("r").ttl(KEPT).grace(KEPT).hold().await.unwrap();
     network.cut().await;
     network.resume().unwrap();
     for _ in 0..2 {

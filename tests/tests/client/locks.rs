@@ -5,10 +5,11 @@ use std::time::Duration;
 use holdfast_client::{Client, Error, Lease, LeaseId, LossReason, ReleaseOutcome, Standing};
 use holdfast_proto::v1::{ForceReleaseRequest, GetClusterStatusResponse};
 use holdfast_tests::proxy::Proxy;
+use holdfast_tests::stillness::Stillness;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed, url, wait_vacant};
+use crate::{BOUND, KEPT, LONG, SHORT, client, cluster, expect_busy, renewed, url, wait_vacant};
 
 #[tokio::test]
 async fn a_lock_excludes_others_until_it_is_released() {
@@ -37,9 +38,9 @@ async fn a_lock_excludes_others_until_it_is_released() {
 async fn a_guard_renews_its_lease() {
     let cluster = cluster(3, 1).await;
     let one = client(&cluster, [0], "one");
-    let guard = one.lock("r").ttl(SHORT).acquire().await.unwrap();
+    let guard = one.lock("r").ttl(KEPT).acquire().await.unwrap();
     // Longer than a ttl.
-    for _ in 0..5 {
+    for _ in 0..4 {
         renewed(&guard).await;
     }
     expect_busy(client(&cluster, [0], "two").lock("r"), "one").await;
@@ -201,6 +202,7 @@ async fn a_loss_is_announced_before_the_validity_ends() {
     let ttl = Duration::from_secs(10);
     let by_calls = one.lock("calls").ttl(ttl).acquire().await.unwrap();
     let by_stream = one.lock("stream").ttl(ttl).hold().await.unwrap();
+    let still = Stillness::begin();
     for master in &cluster.masters {
         master.freeze().unwrap();
     }
@@ -217,7 +219,8 @@ async fn a_loss_is_announced_before_the_validity_ends() {
     let guards = [by_calls, by_stream].map(|guard| (guard.lease().deadline, guard));
     for (deadline, guard) in guards {
         let reason = timeout(BOUND, guard.lost()).await.unwrap();
-        assert!(!deadline.has_passed(), "told too late");
+        // It is told a twentieth of the ttl before; a machine that slept through that tells nobody.
+        assert!(!deadline.has_passed() || still.longest() >= ttl / 20, "told too late");
         assert!(guard.lease().valid_for().is_zero(), "nothing is left of it");
         let late = [LossReason::NoQuorum, LossReason::Unreachable, LossReason::Expired];
         assert!(late.contains(&reason), "{reason}");
@@ -244,7 +247,7 @@ async fn a_lease_that_is_taken_back_is_lost() {
     let cluster = cluster(3, 1).await;
     let one = client(&cluster, [0], "one");
     for by_stream in [false, true] {
-        let lock = one.lock("r").ttl(SHORT).wait(BOUND);
+        let lock = one.lock("r").ttl(KEPT).wait(BOUND);
         let guard = if by_stream { lock.hold().await } else { lock.acquire().await }.unwrap();
         let request = ForceReleaseRequest {
             resource: "r".to_owned(),
@@ -280,7 +283,7 @@ async fn a_lease_can_be_left_to_another_process() {
     let cluster = cluster(3, 2).await;
     let (one, two) = (client(&cluster, [0], "one"), client(&cluster, [1], "two"));
     for by_stream in [false, true] {
-        let lock = one.lock("r").ttl(SHORT);
+        let lock = one.lock("r").ttl(LONG);
         let guard = if by_stream { lock.hold().await } else { lock.acquire().await }.unwrap();
         let lease = guard.into_lease().await;
         assert!(!lease.valid_for().is_zero());

@@ -20,8 +20,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than any test takes: what comes does not come because a lease ran out.
 const LONG: Duration = Duration::from_secs(60);
-/// Of leases that run out, or are renewed often.
+/// Of leases that run out.
 const SHORT: Duration = Duration::from_secs(3);
+/// Of leases that are kept by renewals, on a machine that stands still for seconds.
+const KEPT: Duration = Duration::from_secs(12);
 /// Longer than anything takes, so that nothing hangs.
 const BOUND: Duration = Duration::from_secs(40);
 /// How often something is looked at that tells nobody of its changes.

@@ -11,11 +11,12 @@ use holdfast_tests::ports;
 use holdfast_tests::proxy::Proxy;
 use tokio::time::{Instant, timeout};
 
-use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, url};
+use crate::{BOUND, LONG, client, cluster, expect_busy, url};
 
-/// Gives up soon, for what cannot succeed.
+/// Gives up soon, for what cannot succeed, but not before it has been told why.
 fn impatient() -> RetryPolicy {
-    RetryPolicy { give_up_after: Duration::from_millis(500), ..RetryPolicy::default() }
+    let (give_up_after, attempt_timeout) = (Duration::from_millis(500), BOUND);
+    RetryPolicy { give_up_after, attempt_timeout, ..RetryPolicy::default() }
 }
 
 #[tokio::test]
@@ -41,7 +42,7 @@ async fn a_replica_that_is_down_costs_a_wait_no_pause() {
     for by_stream in [false, true] {
         let addresses = cluster.replicas.iter().map(|replica| url(replica.grpc_address()));
         let one = Client::builder().addresses(addresses).retry(retry).build().unwrap();
-        let lock = one.lock("r").ttl(LONG).wait(SHORT);
+        let lock = one.lock("r").ttl(LONG).wait(BOUND);
         let guard = if by_stream { lock.hold().await } else { lock.acquire().await };
         guard.unwrap().release().await.unwrap();
     }
@@ -54,7 +55,10 @@ async fn a_wait_ends_in_time() {
     let mut cluster = cluster(3, 1).await;
     let mut network = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
     let retry = RetryPolicy { give_up_after: LONG, ..RetryPolicy::default() };
-    let two = Client::builder().address(url(network.address())).retry(retry).build().unwrap();
+    let client_with =
+        |retry| Client::builder().address(url(network.address())).retry(retry).build().unwrap();
+    // Where an answer comes, a replica that is slow is not taken for a silent one.
+    let two = client_with(RetryPolicy { attempt_timeout: LONG, ..retry });
 
     let one = client(&cluster, [0], "one");
     let guard = one.lock("r").ttl(LONG).acquire().await.unwrap();
@@ -72,6 +76,9 @@ async fn a_wait_ends_in_time() {
     for error in waited_in_vain(&two).await {
         assert!(matches!(error, Error::NoQuorum { .. }), "{error}");
     }
+    let two = client_with(retry);
+    // Connects, so that it is the replica that is silent.
+    two.admin().cluster_status().await.unwrap();
     network.hang();
     for error in waited_in_vain(&two).await {
         assert!(matches!(error, Error::Unreachable(_)), "{error}");

@@ -1,9 +1,9 @@
 //! What the calls of a client have to do with the one stream that they go over, and what not.
 
-use holdfast_client::{Client, Lock, ReleaseOutcome};
+use holdfast_client::{Client, Lock, ReleaseOutcome, RetryPolicy};
 use holdfast_tests::proxy::Proxy;
 
-use crate::{BOUND, LONG, SHORT, client, cluster, expect_busy, renewed, url};
+use crate::{BOUND, KEPT, LONG, client, cluster, expect_busy, renewed, url};
 
 #[tokio::test]
 async fn many_locks_of_a_client_go_over_one_stream() {
@@ -11,7 +11,9 @@ async fn many_locks_of_a_client_go_over_one_stream() {
     let cluster = cluster(3, 1).await;
     let replica = &cluster.replicas[0];
     let network = Proxy::start(replica.grpc_address()).unwrap();
-    let one = Client::new(url(network.address())).unwrap();
+    // One that is slow is not left for another connection.
+    let retry = RetryPolicy { attempt_timeout: BOUND, ..RetryPolicy::default() };
+    let one = Client::builder().address(url(network.address())).retry(retry).build().unwrap();
     let taken: Vec<_> = (0..LOCKS)
         .map(|number| tokio::spawn(one.lock(format!("r{number}")).ttl(LONG).acquire()))
         .collect();
@@ -72,7 +74,7 @@ async fn a_broken_connection_costs_no_lock_that_is_renewed_by_calls() {
     let cluster = cluster(3, 1).await;
     let mut network = Proxy::start(cluster.replicas[0].grpc_address()).unwrap();
     let one = Client::builder().address(url(network.address())).holder("one").build().unwrap();
-    let guard = one.lock("r").ttl(2 * SHORT).acquire().await.unwrap();
+    let guard = one.lock("r").ttl(KEPT).acquire().await.unwrap();
     let token = guard.fencing_token();
     assert_eq!(network.cut().await, 1);
     cluster.replicas[0].wait_status(BOUND, |status| status.streams == 0).await.unwrap();

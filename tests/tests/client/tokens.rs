@@ -6,7 +6,7 @@ use holdfast_client::{Client, Error, Guard, LeaderState, ReleaseOutcome, Risk};
 use holdfast_tests::guarded::Guarded;
 use tokio::time::{sleep, timeout};
 
-use crate::{BOUND, LONG, LOOK, SHORT, renewed};
+use crate::{BOUND, KEPT, LONG, LOOK, renewed};
 
 const POLICY: &str = r#"
 [[rules]]
@@ -68,7 +68,7 @@ async fn a_token_is_replaced_while_locks_are_held() {
     let guarded = Guarded::start(&["old", "new"], POLICY).await.unwrap();
     let file = guarded.token_file("of-the-client", "old").unwrap();
     let client = Client::builder().address(guarded.url()).token_file(file).build().unwrap();
-    let locks = [client.lock("orders/1").ttl(2 * SHORT), client.lock("orders/2").ttl(2 * SHORT)];
+    let locks = [client.lock("orders/1").ttl(KEPT), client.lock("orders/2").ttl(KEPT)];
     let [by_calls, by_stream] = locks;
     let guards = [by_calls.acquire().await.unwrap(), by_stream.hold().await.unwrap()];
     guarded.token_file("of-the-client", "new").unwrap();
@@ -98,9 +98,8 @@ async fn a_token_is_replaced_while_locks_are_held() {
 async fn a_lock_outlives_a_policy_that_is_put_right() {
     let guarded = Guarded::start(&["ci"], POLICY).await.unwrap();
     let client = with_token(&guarded, guarded.token("ci"));
-    let ttl = 4 * SHORT;
-    let by_calls = client.lock("orders/1").ttl(ttl).acquire().await.unwrap();
-    let by_stream = client.lock("orders/2").ttl(ttl).hold().await.unwrap();
+    let by_calls = client.lock("orders/1").ttl(KEPT).acquire().await.unwrap();
+    let by_stream = client.lock("orders/2").ttl(KEPT).hold().await.unwrap();
     guarded.set_policy(NO_MORE).await.unwrap();
     let denied = async |guard: &Guard| {
         while timeout(BOUND, guard.at_risk()).await.expect("a risk") != Risk::Denied {}
@@ -118,9 +117,8 @@ async fn a_lock_that_may_not_be_kept_is_lost_in_time() {
     let guarded = Guarded::start(&["ci"], POLICY).await.unwrap();
     let client = with_token(&guarded, guarded.token("ci"));
     // Long enough for many tries: a machine that stalls in one of them does not stall in the last.
-    let ttl = 4 * SHORT;
-    let by_calls = client.lock("orders/1").ttl(ttl).acquire().await.unwrap();
-    let by_stream = client.lock("orders/2").ttl(ttl).hold().await.unwrap();
+    let by_calls = client.lock("orders/1").ttl(KEPT).acquire().await.unwrap();
+    let by_stream = client.lock("orders/2").ttl(KEPT).hold().await.unwrap();
     guarded.set_policy(NO_MORE).await.unwrap();
     for guard in [by_calls, by_stream] {
         let lost = timeout(BOUND, guard.lost()).await.expect("a loss");

@@ -15,13 +15,13 @@ use holdfast_tests::holdfastd::{Holdfastd, HoldfastdOptions};
 use tempfile::TempDir;
 
 /// Longer than any test here takes: what ends does so by no expiry.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
 const ONCE: Duration = Duration::ZERO;
 const BOUND: Duration = Duration::from_secs(40);
 
 async fn cluster() -> Arc<Cluster> {
     let options = ClusterOptions {
-        args: ["--max-ttl", "60s", "--clock-skew", "5s"].map(str::to_owned).to_vec(),
+        args: ["--max-ttl", "600s", "--clock-skew", "5s"].map(str::to_owned).to_vec(),
         master_settings: vec!["command_timeout = \"2s\"".to_owned()],
         config: "[log]\nformat = \"json\"\n".to_owned(),
         ..ClusterOptions::default()
@@ -75,7 +75,7 @@ impl Guarded {
             file("tokens.toml"),
             file("policy.toml"),
         );
-        let args = vec!["--dev".to_owned()];
+        let args = ["--dev", "--max-ttl", "600s"].map(str::to_owned).to_vec();
         let options = HoldfastdOptions { args, config, ..HoldfastdOptions::default() };
         let replica = Holdfastd::start(options).await.expect("a replica");
         replica.wait_readyz(200, "a quorum of masters votes").await.expect("it is ready");

@@ -51,7 +51,7 @@ fn trusting(mut options: HoldfastdOptions) -> HoldfastdOptions {
 
 /// A replica of a unit that votes.
 async fn bootstrapped(options: HoldfastdOptions) -> Holdfastd {
-    let done = Holdfastd::run("bootstrap", &options.clone().patient()).await.expect("bootstrap");
+    let done = Holdfastd::run("bootstrap", &options).await.expect("bootstrap");
     assert!(done.status.success(), "{done:#?}");
     let replica = Holdfastd::start(options).await.expect("a replica");
     replica.wait_voting(1).await.expect("a vote");

@@ -6,7 +6,7 @@ use super::example;
 use crate::{BOUND, client, cluster};
 
 const RESOURCE: &str = "report";
-const TTL: Duration = Duration::from_secs(5);
+const TTL: Duration = Duration::from_secs(10);
 
 /// The number after `before` in a line.
 fn number_after(line: &str, before: &str) -> f64 {
