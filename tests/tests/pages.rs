@@ -130,6 +130,19 @@ fn every_page_of_a_language_is_done() {
     assert_eq!(pages, done.collect());
 }
 
+/// A page that is rendered does not show what opens a block, and with it the name of a file.
+#[test]
+fn every_file_is_named_before_it_is_shown() {
+    for language in CLIENTS {
+        let path = format!("docs/clients/{language}.md");
+        let text = fs::read_to_string(docs::path(&path)).expect("the page");
+        for (name, block) in Page::read(&path).expect("the page").files() {
+            let before = text.lines().take(block.line - 2).filter(|line| !line.is_empty()).last();
+            assert_eq!(before, Some(format!("`{name}`:").as_str()), "{path}:{}", block.line);
+        }
+    }
+}
+
 #[test]
 fn a_page_is_read_block_by_block() {
     let page = "# A\n```py a/b.py\nx = 1\n```\nThen:\n```sh\nls\n```\n\n```text\na…\n```\nsee\n```text\nb\n```\n";
