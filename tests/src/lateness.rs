@@ -36,7 +36,19 @@ pub fn begin() -> Instant {
 
 /// For how long this process stood still since then, all in all.
 pub fn since(then: Instant) -> Duration {
-    look().late.iter().filter(|(at, _)| *at >= then).map(|(_, late)| *late).sum()
+    look().since(then).sum()
+}
+
+/// The longest of those times. What has to be over a while before a deadline is asked for only where that while
+/// was not slept through.
+pub fn longest_since(then: Instant) -> Duration {
+    look().since(then).max().unwrap_or_default()
+}
+
+impl Looks {
+    fn since(&self, then: Instant) -> impl Iterator<Item = Duration> {
+        self.late.iter().filter(move |(at, _)| *at >= then).map(|(_, late)| *late)
+    }
 }
 
 fn look() -> MutexGuard<'static, Looks> {
@@ -63,6 +75,11 @@ mod tests {
         thread::sleep(Duration::from_millis(300));
         drop(looks);
         assert!(since(began) >= Duration::from_millis(200), "{:?}", since(began));
-        assert_eq!(since(Instant::now() + KEPT), Duration::ZERO);
+        assert!(
+            longest_since(began) >= Duration::from_millis(200)
+                && longest_since(began) <= since(began)
+        );
+        let later = Instant::now() + KEPT;
+        assert_eq!((since(later), longest_since(later)), Default::default());
     }
 }

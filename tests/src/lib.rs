@@ -32,7 +32,6 @@ pub mod otlp;
 pub mod page;
 pub mod polyglot;
 pub mod proxy;
-pub mod stillness;
 pub mod wall_clock;
 
 pub mod binaries;

@@ -4,8 +4,8 @@
 use std::fs;
 
 use holdfast_tests::cli::{Cli, events};
+use holdfast_tests::lateness;
 use holdfast_tests::process::Process;
-use holdfast_tests::stillness::Stillness;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::run_losses::{MARGIN, began, deadline, lasting_run, next, stubborn_run};
@@ -58,10 +58,10 @@ async fn when_the_keeper_is_frozen_the_command_dies_before_the_validity_ends() {
     let (mut run, stubborn) = stubborn_run(&cli).await;
     let next = next(&cli);
     wait_waiters(&cluster.replicas[0], 1).await;
-    let still = Stillness::begin();
+    let awake = lateness::begin();
     kill_process(keeper(&run), Signal::STOP).unwrap();
     assert_eq!(run.wait_exit(BOUND).await.unwrap().code(), Some(76), "{}", run.quote());
-    let slept = still.longest() >= MARGIN;
+    let slept = lateness::longest_since(awake) >= MARGIN;
     assert!(stubborn.last_sign() < deadline(&run) || slept, "{}", run.quote());
     assert!(began(&next).await > stubborn.last_sign());
 }

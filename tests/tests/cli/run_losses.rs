@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use holdfast_tests::cli::{Cli, events};
+use holdfast_tests::lateness;
 use holdfast_tests::process::Process;
-use holdfast_tests::stillness::Stillness;
+use tokio::time::Instant;
 
 use crate::stubborn::Stubborn;
 use crate::{BOUND, cluster};
@@ -57,12 +58,12 @@ pub(crate) fn deadline(run: &Process) -> Duration {
 }
 
 /// It ended with 76, and its command before the validity did. If the machine was awake before that.
-async fn ended_in_time(mut run: Process, stubborn: &Stubborn, still: &Stillness) {
+async fn ended_in_time(mut run: Process, stubborn: &Stubborn, awake: Instant) {
     // Its pipes are closed when all of them are dead.
     let ended = run.wait_exit(BOUND).await.expect("an end");
     assert_eq!(ended.code(), Some(76), "{}", run.quote());
     let (last, deadline) = (stubborn.last_sign(), deadline(&run));
-    let slept = still.longest() >= MARGIN;
+    let slept = lateness::longest_since(awake) >= MARGIN;
     assert!(last < deadline || slept, "{:?} late{}", last - deadline, run.quote());
     assert!(stubborn.was_asked() || slept, "SIGTERM comes first");
     assert_eq!(events(&run, "terminated").len(), 1, "{}", run.quote());
@@ -77,11 +78,11 @@ async fn ended_in_time(mut run: Process, stubborn: &Stubborn, still: &Stillness)
 async fn when_the_masters_are_gone_the_command_is_dead_before_the_validity_ends() {
     let (cluster, cli) = cluster().await;
     let (run, stubborn) = stubborn_run(&cli).await;
-    let still = Stillness::begin();
+    let awake = lateness::begin();
     let next = next(&cli);
     crate::wait_waiters(&cluster.replicas[0], 1).await;
     cluster.masters[1..].iter().for_each(|master| master.freeze().unwrap());
-    ended_in_time(run, &stubborn, &still).await;
+    ended_in_time(run, &stubborn, awake).await;
     cluster.masters[1..].iter().for_each(|master| master.thaw().unwrap());
     assert!(began(&next).await > stubborn.last_sign());
 }
@@ -90,9 +91,9 @@ async fn when_the_masters_are_gone_the_command_is_dead_before_the_validity_ends(
 async fn when_the_replica_is_gone_the_command_is_dead_before_the_validity_ends() {
     let (cluster, cli) = cluster().await;
     let (run, stubborn) = stubborn_run(&cli).await;
-    let still = Stillness::begin();
+    let awake = lateness::begin();
     cluster.replicas[0].freeze().unwrap();
-    ended_in_time(run, &stubborn, &still).await;
+    ended_in_time(run, &stubborn, awake).await;
     cluster.replicas[0].thaw().unwrap();
     assert!(began(&next(&cli)).await > stubborn.last_sign());
 }
@@ -101,14 +102,14 @@ async fn when_the_replica_is_gone_the_command_is_dead_before_the_validity_ends()
 async fn when_the_lock_is_taken_back_the_command_is_stopped() {
     let (cluster, cli) = cluster().await;
     let (run, stubborn) = stubborn_run(&cli).await;
-    let still = Stillness::begin();
+    let awake = lateness::begin();
     let next = next(&cli);
     crate::wait_waiters(&cluster.replicas[0], 1).await;
     let token = events(&run, "granted")[0]["fencing_token"].to_string();
     let args = ["force-release", "r", "--token", &token, "--reason", "a test", "--yes"];
     cli.run(&args).await.with(0);
     run.wait_for_line("an administrator took it back", BOUND).await.unwrap();
-    ended_in_time(run, &stubborn, &still).await;
+    ended_in_time(run, &stubborn, awake).await;
     assert!(began(&next).await > stubborn.last_sign());
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use holdfast_client::{Client, Error, Lease, LeaseId, LossReason, ReleaseOutcome, Standing};
 use holdfast_proto::v1::{ForceReleaseRequest, GetClusterStatusResponse};
+use holdfast_tests::lateness;
 use holdfast_tests::proxy::Proxy;
-use holdfast_tests::stillness::Stillness;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -202,7 +202,7 @@ async fn a_loss_is_announced_before_the_validity_ends() {
     let ttl = Duration::from_secs(10);
     let by_calls = one.lock("calls").ttl(ttl).acquire().await.unwrap();
     let by_stream = one.lock("stream").ttl(ttl).hold().await.unwrap();
-    let still = Stillness::begin();
+    let awake = lateness::begin();
     for master in &cluster.masters {
         master.freeze().unwrap();
     }
@@ -220,7 +220,10 @@ async fn a_loss_is_announced_before_the_validity_ends() {
     for (deadline, guard) in guards {
         let reason = timeout(BOUND, guard.lost()).await.unwrap();
         // It is told a twentieth of the ttl before; a machine that slept through that tells nobody.
-        assert!(!deadline.has_passed() || still.longest() >= ttl / 20, "told too late");
+        assert!(
+            !deadline.has_passed() || lateness::longest_since(awake) >= ttl / 20,
+            "told too late"
+        );
         assert!(guard.lease().valid_for().is_zero(), "nothing is left of it");
         let late = [LossReason::NoQuorum, LossReason::Unreachable, LossReason::Expired];
         assert!(late.contains(&reason), "{reason}");
