@@ -11,7 +11,7 @@ use holdfast_tests::browser::Browser;
 use holdfast_tests::holdfastd::Holdfastd;
 use serde_json::{Value, json};
 
-use super::{Guarded, LONG, ONCE, audited, cluster};
+use super::{Guarded, LONG, WAIT, audited, cluster};
 
 /// A name that wants to be more than text.
 const NASTY: &str = "<img src=x onerror=document.title='owned'>";
@@ -57,11 +57,11 @@ async fn locks_come_and_go_while_somebody_looks() {
     browser.see("#locks-empty", "There are no locks").await.unwrap();
     browser.ask("document.mark = 'not reloaded'").await.unwrap();
 
-    let lease = cluster.acquire(0, "orders/42", "a", LONG, ONCE).await.unwrap().lease();
+    let lease = cluster.acquire(0, "orders/42", "a", LONG, WAIT).await.unwrap().lease();
     browser.see("#lock-list", "holder of a").await.unwrap();
     browser.see("#lock-list", &lease.fencing_token.to_string()).await.unwrap();
     browser.see("#lock-list", "3 of 3").await.unwrap();
-    let nasty = cluster.acquire(0, NASTY, "<b>b</b>", LONG, ONCE).await.unwrap().lease();
+    let nasty = cluster.acquire(0, NASTY, "<b>b</b>", LONG, WAIT).await.unwrap().lease();
     browser.see("#lock-list", NASTY).await.unwrap();
     browser.see("#lock-list", "holder of <b>b</b>").await.unwrap();
 
@@ -93,7 +93,7 @@ async fn a_lock_is_taken_back_by_keyboard_alone() {
     let mut browser = browser!();
     let cluster = cluster().await;
     let replica = &cluster.replicas[0];
-    let lease = cluster.acquire(0, "orders/42", "a", LONG, ONCE).await.unwrap().lease();
+    let lease = cluster.acquire(0, "orders/42", "a", LONG, WAIT).await.unwrap().lease();
     browser.open(replica.admin_address(), WIDE, "dark").await.unwrap();
     browser.see("#lock-list", "orders/42").await.unwrap();
 
@@ -140,7 +140,7 @@ async fn what_is_old_is_shown_as_old() {
     let mut browser = browser!();
     let cluster = cluster().await;
     let replica = &cluster.replicas[0];
-    cluster.acquire(0, "orders/42", "a", LONG, ONCE).await.unwrap().lease();
+    cluster.acquire(0, "orders/42", "a", LONG, WAIT).await.unwrap().lease();
     browser.open(replica.admin_address(), WIDE, "light").await.unwrap();
     browser.see("#lock-list", "orders/42").await.unwrap();
     browser.see("#link", "Live").await.unwrap();
@@ -210,9 +210,9 @@ async fn many_locks_come_in_pages_and_by_prefix() {
     let cluster = cluster().await;
     let replica = &cluster.replicas[0];
     for number in 0..60 {
-        cluster.acquire(0, &format!("many/{number:02}"), "a", LONG, ONCE).await.unwrap();
+        cluster.acquire(0, &format!("many/{number:02}"), "a", LONG, WAIT).await.unwrap();
     }
-    cluster.acquire(0, "one", "a", LONG, ONCE).await.unwrap();
+    cluster.acquire(0, "one", "a", LONG, WAIT).await.unwrap();
     browser.open(replica.admin_address(), WIDE, "light").await.unwrap();
     browser.step(json!({ "do": "choose", "at": "#page-size", "value": "25" })).await.unwrap();
     browser.see("#page", "Page 1").await.unwrap();
@@ -250,10 +250,10 @@ async fn it_has_room_and_contrast_in_every_theme_and_width() {
     let cluster = cluster().await;
     let replica = &cluster.replicas[0];
     for resource in ["orders/42", "orders/43", "billing/nightly-close", NASTY] {
-        cluster.acquire(0, resource, "a", LONG, ONCE).await.unwrap();
+        cluster.acquire(0, resource, "a", LONG, WAIT).await.unwrap();
     }
     let long = "a/long/name/".repeat(20);
-    cluster.acquire(0, &long, &"b".repeat(80), LONG, ONCE).await.unwrap();
+    cluster.acquire(0, &long, &"b".repeat(80), LONG, WAIT).await.unwrap();
     for (width, scheme) in [(WIDE, "light"), (WIDE, "dark"), (390, "light"), (390, "dark")] {
         browser.open(replica.admin_address(), width, scheme).await.unwrap();
         browser.see("#lock-list", "orders/43").await.unwrap();

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{BOUND, Guarded, LONG, ONCE, audited, cluster};
+use super::{BOUND, Guarded, LONG, WAIT, audited, cluster};
 
 const OWN: (&str, &str) = ("X-Holdfast-Dashboard", "1");
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -46,7 +46,7 @@ async fn the_page_is_served_and_its_json_answers_to_nobody_elses() {
     let (status, answer) = send(address, ("GET", "/api/status"), &[], "").await;
     assert_eq!((status, &answer["has_quorum"]), (200, &json!(true)), "{answer}");
 
-    let lease = cluster.acquire(0, "r", "a", LONG, ONCE).await.unwrap().lease();
+    let lease = cluster.acquire(0, "r", "a", LONG, WAIT).await.unwrap().lease();
     let body = force("r", lease.fencing_token, "not ours");
     let evil = ("Origin", "http://evil.example");
     for headers in [&[JSON][..], &[OWN], &[OWN, JSON, evil], &[OWN, ("Content-Type", "text/plain")]]
