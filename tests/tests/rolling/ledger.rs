@@ -56,6 +56,10 @@ impl Ledger {
         book.seen.losses.push(format!("{resource}: {who}: {}", why.to_string()));
     }
 
+    pub(crate) fn is_held(&self, resource: &str) -> bool {
+        self.book().holders.contains_key(resource)
+    }
+
     pub(crate) fn violated(&self, what: String) {
         self.book().seen.violations.push(what);
     }

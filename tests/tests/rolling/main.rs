@@ -107,7 +107,22 @@ impl Load {
                 load.busy.push(tokio::spawn(work));
             }
         }
+        for index in 0..clients.len() {
+            for what in ["plain hold", "keep alive"] {
+                load.wait_held(&format!("{what} {index}")).await;
+            }
+        }
         load
+    }
+
+    /// Whoever begins by itself has its lock before anything happens to a replica.
+    async fn wait_held(&self, resource: &str) {
+        let held = async {
+            while !self.ledger.is_held(resource) {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(BOUND, held).await.expect(resource);
     }
 
     /// By the client with this number, and by each other one somebody who waits, and somebody who watches.
