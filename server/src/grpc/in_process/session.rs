@@ -166,8 +166,13 @@ async fn leases_outlive_the_stream_for_their_grace() {
     assert!(session.next().await.unwrap().is_none());
     assert!(!taken_by_another(&served).await);
 
+    // Given back long before it runs out.
+    let served = self::served().await;
     let mut session = served.session().await;
-    session.say(asks(1, taking("one", Duration::ZERO, Duration::from_millis(20))));
+    let mut acquire = starting("one", Duration::ZERO).acquire.unwrap();
+    acquire.ttl = wire(2 * LONG);
+    let grace = wire(Duration::from_millis(20));
+    session.say(asks(1, Asked::Acquire(SessionAcquire { acquire: Some(acquire), grace })));
     lease(session.told(1).await);
     let waiting = served.acquire("another", LONG);
     drop(session);
