@@ -2,6 +2,7 @@
 //! bounded stays within its bounds, and that nothing is left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -202,11 +203,14 @@ impl Flood {
 }
 
 impl Refused {
-    /// Refusals say why, and when to come again. A connection that is hung up on says nothing.
+    /// Refusals say why, and when to come again. A connection that is hung up on says nothing: what its calls end
+    /// with is of this side, and may be ENHANCE_YOUR_CALM, which counts as exhausted, too.
     fn note<T>(&self, outcome: Result<T, Status>) -> Option<T> {
         match outcome {
             Ok(value) => return Some(value),
-            Err(status) if status.code() == Code::ResourceExhausted => {
+            Err(status)
+                if status.code() == Code::ResourceExhausted && status.source().is_none() =>
+            {
                 let again = status.get_details_retry_info().and_then(|info| info.retry_delay);
                 self.add(reason(&status).unwrap_or_default(), again.is_some());
             }
