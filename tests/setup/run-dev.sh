@@ -42,11 +42,12 @@ if healthy 2>/dev/null; then
     die "a server answers on $admin already; for a second one: make run LISTEN=127.0.0.1:7430 ADMIN_LISTEN=127.0.0.1:7431"
 fi
 
+built=${CARGO_TARGET_DIR:-target}/debug
 # One SIGTERM asks the server to drain; job control keeps it out of the group that Ctrl-C reaches.
 server=
 trap '[ -z "$server" ] || kill -TERM "$server" 2>/dev/null || true' INT TERM HUP
 set -m
-target/debug/holdfastd --dev --listen "$listen" --admin-listen "$admin" </dev/null >/dev/null & # its own hint stands below
+"$built/holdfastd" --dev --listen "$listen" --admin-listen "$admin" </dev/null >/dev/null & # its own hint stands below
 server=$!
 set +m
 
@@ -55,7 +56,7 @@ alive() { kill -0 "$server" 2>/dev/null; }
 first_lock() {
     echo
     echo "A first lock:"
-    target/debug/holdfast --server "http://$listen" --timeout 5s acquire first-lock --holder "make run" ||
+    "$built/holdfast" --server "http://$listen" --timeout 5s acquire first-lock --holder "make run" ||
         true # a hint, not a check: the server stays
 }
 
@@ -75,7 +76,7 @@ if [ -n "$ready" ]; then
     if [ "$listen" != 127.0.0.1:7420 ]; then server_flag=" --server http://$listen"; fi
     echo
     echo "Take one yourself, from this directory in another terminal:"
-    echo "  target/debug/holdfast$server_flag acquire hello --holder me"
+    echo "  $built/holdfast$server_flag acquire hello --holder me"
     echo "or see the call itself:"
     echo "  ${grpcurl:-grpcurl} -plaintext -d '{\"resource\":\"hello\",\"holder\":\"me\"}' $listen holdfast.v1.LockService/Acquire"
     echo
